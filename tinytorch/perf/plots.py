@@ -1,0 +1,380 @@
+"""Charts of submissions: each takes records and an axes, draws the finding and gives the axes back.
+
+Speedups stand on a log axis around the baseline's 1x, intervals are thin lines, what is not ranked is hollow.
+Does not: measure, judge, score, read files or call `show`; no pyplot, so a chart may be drawn in any thread.
+The only room besides the widgets that imports matplotlib.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import math
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.transforms import Bbox, blended_transform_factory
+
+Submission = Mapping[str, Any]
+
+LONGEST_NAME = 26  # characters of a team's name on an axis
+BETTER = "times better than the baseline, log scale (right is better)"
+
+
+class PlotError(ValueError):
+    """What was handed in cannot be drawn."""
+
+
+@dataclass(frozen=True)
+class Palette:
+    """One accent, one neutral, one warning; told apart with any colour vision (Machado 2009, severity 1)."""
+
+    paper: str
+    ink: str
+    muted: str
+    grid: str
+    accent: str
+    neutral: str
+    down: str
+
+
+THEMES = {
+    "light": Palette("#ffffff", "#1b1f24", "#57606a", "#dfe3e8", "#3585b8", "#a3abb4", "#b34700"),
+    "dark": Palette("#14171a", "#e6e8ea", "#9aa4ae", "#2c3238", "#3d92cb", "#6e7781", "#ff9a5c"),
+}
+
+
+def figure(width: float = 6.4, height: float = 3.6, theme: str = "light") -> Figure:
+    """An empty figure of `width` x `height` inches for `to_png` or `to_svg`; theme "light" or "dark"."""
+    if theme not in THEMES:
+        raise PlotError(f"theme is {theme!r}; expected one of {', '.join(THEMES)}")
+    return Figure(figsize=(width, height), layout="constrained", facecolor=THEMES[theme].paper)
+
+
+def to_png(drawing: Figure, dpi: int = 144) -> bytes:
+    """The figure as a PNG picture on the paper of its theme."""
+    return _save(drawing, format="png", dpi=dpi)
+
+
+def to_svg(drawing: Figure) -> str:
+    """The figure as an inline `<svg>` without paper of its own: text stays text, set in the font of the page.
+
+    Each colour of the theme is a CSS variable (`--tp-accent` ...) with the theme's value as fallback, so that
+    a page which defines them has its charts follow from light to dark.
+    """
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "tinymlperf"}):
+        svg = _save(drawing, format="svg", transparent=True, metadata={"Date": None}).decode()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"(style=\"font: [^\"]*?)(?:'[^\"]*?|sans-serif)(;|\")", r"\1inherit\2", svg)
+    for name, colour in asdict(_palette(drawing)).items():
+        svg = svg.replace(f": {colour}", f": var(--tp-{name}, {colour})")
+    title = html.escape(" ".join(filter(None, (axes.get_title("left") for axes in drawing.axes))))
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{title}" style="stroke-linejoin: round" ', 1)
+
+
+def _save(drawing: Figure, **how: Any) -> bytes:
+    FigureCanvasAgg(drawing)
+    picture = io.BytesIO()
+    # A `$` in a team's name is a character, not mathematics; tick labels are made as late as here.
+    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        drawing.savefig(picture, **how)
+    return picture.getvalue()
+
+
+# ---------------------------------------------------------------- the charts
+
+
+def speedups(ax: Axes, submissions: Sequence[Submission], event_title: str) -> Axes:
+    """A bar with its 95 % interval for each submission, the fastest at the top; its cases are small dots."""
+    palette = _palette(ax)
+    entries = sorted((entry for entry in submissions if _drawable(entry)), key=_ratio, reverse=True)
+    for row, entry in enumerate(entries):
+        dots = [(name, case["speedup"]) for name, case in (entry.get("cases") or {}).items()]
+        _bar(ax, row, _ratio(entry), _ends(entry), palette, hollow=not entry.get("ranked", True))
+        ax.plot([x for _, x in dots], [row] * len(dots), "o", ms=4, mfc=palette.paper, mec=palette.ink, mew=0.9)
+    leader = next((entry for entry in entries if entry.get("ranked", True)), None)
+    finding = f"{_name(leader)} leads, {_with_interval(_ratio(leader), _ends(leader))}" if leader else "no ranked entry"
+    _rows(ax, [_name(entry) for entry in entries])
+    names = list(dict.fromkeys(name for entry in entries for name in entry.get("cases") or ()))
+    note = f"dots: {', '.join(names)}" if len(names) > 1 else ""
+    if not all(entry.get("ranked", True) for entry in entries):
+        note = "; ".join(filter(None, (note, "hollow: not ranked")))
+    return _dress(ax, palette, f"{event_title}: {finding}", "\n".join(filter(None, (BETTER, note))))
+
+
+def staircase(ax: Axes, steps: Sequence[Mapping[str, Any]], event_title: str) -> Axes:
+    """A waterfall of optimisations: pale what was reached before the step, full what the step adds.
+
+    Args:
+        ax: to draw on.
+        steps: of `label`, `ratio` (speedup over the baseline with all steps so far), its `low` and `high`, `note`;
+            with `reference` true it is another framework's figure, drawn neutral and outside of the chain.
+        event_title: of the event, begins the title.
+    """
+    palette, reached, gains = _palette(ax), 1.0, []
+    for row, step in enumerate(steps):
+        ends = (step["low"], step["high"])
+        if step.get("reference"):
+            _bar(ax, row, step["ratio"], ends, palette, colour=palette.neutral, note=step.get("note", ""))
+            continue
+        _stair(ax, row, reached, step, palette)
+        gains.append((step["ratio"] / reached, step["label"]))
+        reached = step["ratio"]
+    _rows(ax, [_cut(step["label"]) for step in steps])
+    return _dress(ax, palette, f"{event_title}: {_staircase_finding(reached, gains)}", BETTER)
+
+
+def _stair(ax: Axes, row: int, reached: float, step: Mapping[str, Any], palette: Palette) -> None:
+    ratio, back = step["ratio"], step["ratio"] < reached
+    ax.barh(row, min(reached, ratio) - 1, left=1, height=0.56, color=palette.accent, alpha=0.35, lw=0)
+    if back:
+        ax.barh(row, ratio - reached, left=reached, height=0.56, fill=False, ec=palette.down, hatch="////", lw=1)
+    else:
+        ax.barh(row, ratio - reached, left=reached, height=0.56, color=palette.accent, lw=0)
+    if row:  # where the step before had got to
+        ax.plot([reached, reached], [row - 0.72, row + 0.28], color=palette.muted, lw=0.8)
+    _interval(ax, row, (step["low"], step["high"]), palette)
+    _label(ax, row, max(reached, step["high"]), ratio, step.get("note", ""), palette)
+
+
+def _staircase_finding(reached: float, gains: Sequence[tuple[float, str]]) -> str:
+    if not gains:
+        return "no steps yet"
+    most, label = max(gains)
+    return f"{_times(reached)} in {len(gains)} steps, most of it from {_cut(label)} ({_times(most)})"
+
+
+def quality_against_speed(ax: Axes, submissions: Sequence[Submission], event_title: str) -> Axes:
+    """Each submission as a point: speedup to the right, quality lost downwards, the floor as a line.
+
+    Below the floor the point is hollow. Vertical lines are one standard error of the paired difference.
+    """
+    palette = _palette(ax)
+    entries = [entry for entry in submissions if _drawable(entry) and entry.get("quality")]
+    unit, scale = _quality_unit(entries)
+    ax.axhline(0, color=palette.neutral, lw=0.8)
+    for entry in entries:
+        lost, error = (scale * entry["quality"][key] for key in ("difference", "standard_error"))
+        face = palette.accent if entry["quality"]["ok"] else palette.paper
+        ax.errorbar(_ratio(entry), -lost, yerr=error, fmt="o", ms=7, color=palette.accent, mfc=face, lw=1)
+    for floor in sorted({-scale * entry["quality"]["floor"] for entry in entries}):
+        ax.axhline(floor, color=palette.down, lw=1.2, ls=(0, (5, 3)))
+        _text(ax, 1, floor, "floor ", palette.down, ha="right", va="bottom", transform=ax.get_yaxis_transform())
+    held = sum(bool(entry["quality"]["ok"]) for entry in entries)
+    ax.set_ylabel(f"{unit}, against the baseline\n(up is better)", color=palette.muted)
+    ax.margins(x=0.12, y=0.15)
+    _dress(ax, palette, f"{event_title}: {held} of {len(entries)} entries hold the floor", BETTER)
+    _name_points(ax, [(_ratio(e), -scale * e["quality"]["difference"], _name(e)) for e in entries], palette)
+    return ax
+
+
+def disciplines(ax: Axes, submission: Submission) -> Axes:
+    """The ten ratios of a Decathlon entry as bars around the baseline's 1x, in the order of the event."""
+    palette, ratios = _palette(ax), submission.get("disciplines") or {}
+    for row, result in enumerate(ratios.values()):
+        colour = palette.down if result["high"] < 1 else palette.neutral if result["low"] <= 1 else palette.accent
+        _bar(ax, row, result["ratio"], (result["low"], result["high"]), palette, colour=colour)
+    _rows(ax, list(ratios))
+    best = max(ratios, key=lambda name: ratios[name]["ratio"], default=None)
+    finding = f"best in {best} ({_times(ratios[best]['ratio'])})" if best else "no disciplines measured"
+    overall = f"{_times(submission['event_score'])} over all, " if best and submission.get("event_score") else ""
+    return _dress(ax, palette, f"{_name(submission)}: {overall}{finding}", BETTER)
+
+
+def rounds(ax: Axes, report: Submission, event_title: str) -> Axes:
+    """Every round's ratio as a dot, a lane for each case, with the estimate and its 95 % interval over them."""
+    palette, all_rounds = _palette(ax), report.get("rounds") or []
+    lanes = list(dict.fromkeys(name for each in all_rounds for name in each["log_ratios"]))
+    for row, name in enumerate(lanes):
+        ratios = [math.exp(each["log_ratios"][name]) for each in all_rounds if name in each["log_ratios"]]
+        heights = [row + 0.3 * (2 * (0.618 * position % 1) - 1) for position in range(len(ratios))]
+        ax.plot(ratios, heights, "o", ms=4.5, color=palette.accent, alpha=0.55, mew=0)
+        case = (report.get("cases") or {}).get(name)
+        if case:
+            ax.barh(row, case["high"] - case["low"], left=case["low"], height=0.84, color=palette.neutral, alpha=0.4)
+            ax.plot([case["speedup"]] * 2, [row - 0.42, row + 0.42], color=palette.ink, lw=1.6)
+    _rows(ax, lanes)
+    finding = _with_interval(_ratio(report), _ends(report)) if _drawable(report) else "not measured"
+    title = f"{event_title}: {finding}, {len(all_rounds)} rounds"
+    return _dress(ax, palette, title, f"{BETTER}\ndots: rounds; line and band: estimate with its 95 % interval")
+
+
+# ---------------------------------------------------------------- parts
+
+
+def _bar(
+    ax: Axes,
+    row: int,
+    ratio: float,
+    ends: tuple[float, float],
+    palette: Palette,
+    colour: str = "",
+    hollow: bool = False,
+    note: str = "",
+) -> None:
+    """A bar from the baseline's 1x to `ratio`, its interval, and the number at its end."""
+    face = "none" if hollow else colour or palette.accent
+    edge = palette.neutral if hollow else "none"
+    ax.barh(row, ratio - 1, left=1, height=0.56, facecolor=face, edgecolor=edge, linewidth=1.2)
+    _interval(ax, row, ends, palette)
+    _label(ax, row, max(ends[1], ratio, 1.0), ratio, note, palette)
+
+
+def _interval(ax: Axes, row: int, ends: tuple[float, float], palette: Palette) -> None:
+    ax.plot(ends, [row, row], "|-", color=palette.ink, lw=1.1, ms=7, mew=1.1, solid_capstyle="butt")
+
+
+def _label(ax: Axes, row: int, right: float, ratio: float, note: str, palette: Palette) -> None:
+    number = _annotate(ax, _times(ratio), (right, row), (7, 0), palette.ink, weight="bold", va="center")
+    if note:
+        ax.annotate(
+            _cut(note),
+            (1, 0.5),
+            xycoords=number,
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            color=palette.muted,
+            parse_math=False,
+        )
+
+
+def _rows(ax: Axes, labels: Sequence[str]) -> None:
+    """Name the rows, the first at the top."""
+    ax.set_yticks(range(len(labels)), labels=list(labels), parse_math=False)
+    ax.set_ylim(len(labels) - 0.4, -0.6)
+
+
+def _dress(ax: Axes, palette: Palette, title: str, xlabel: str) -> Axes:
+    """Log axis of ratios with the baseline marked, title at the left edge, no more ink than that."""
+    low, high = _reach(ax)
+    ax.set_xscale("log")
+    ax.set_xlim(low / (high / low) ** 0.03, high * (high / low) ** 0.2)
+    ax.xaxis.set_major_locator(LogLocator(subs=_tick_subs(high / low), numticks=20))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
+    ax.axvline(1, color=palette.muted, lw=1, zorder=1)
+    ax.grid(axis="x", color=palette.grid, lw=0.7)
+    ax.set_axisbelow(True)
+    ax.set_xlabel(xlabel, color=palette.muted)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    ax.patch.set_alpha(0)
+    ax.tick_params(length=0, colors=palette.muted)
+    ax.tick_params(axis="y", labelcolor=palette.ink if len(ax.get_yticks()) else palette.muted)
+    return _entitle(ax, title, palette)
+
+
+def _entitle(ax: Axes, title: str, palette: Palette) -> Axes:
+    text = ax.set_title(title, loc="left", color=palette.ink, fontsize="large", weight="bold", pad=12, parse_math=False)
+    drawing = ax.get_figure(root=True)
+    if drawing is not None and len(drawing.axes) == 1:  # alone: the title begins above the row labels
+        text.set_transform(blended_transform_factory(drawing.transFigure, text.get_transform()))
+        text.set_x(0.02)
+    return ax
+
+
+def _reach(ax: Axes) -> tuple[float, float]:
+    """Smallest and largest ratio drawn, the baseline's 1x included, and never less than a factor of 1.5 apart."""
+    box = ax.dataLim
+    drawn = [x for x in (box.x0, box.x1) if math.isfinite(x) and x > 0]
+    low, high = min([1.0, *drawn]), max([1.0, *drawn])
+    return (low, high) if high / low > 1.5 else (min(low, 0.9), max(high, 1.5))
+
+
+def _tick_subs(span: float) -> Sequence[float]:
+    """Ticks of each decade, such that three to eight stand on the axis."""
+    return (1, 1.5, 2, 3, 5, 7) if span < 12 else (1, 2, 5) if span < 200 else (1,)
+
+
+def _name_points(ax: Axes, points: Sequence[tuple[float, float, str]], palette: Palette) -> None:
+    """Write each name beside its point, at the first of eight places where it covers neither name nor point."""
+    drawing = ax.get_figure(root=True)
+    assert drawing is not None
+    FigureCanvasAgg(drawing)
+    drawing.draw_without_rendering()
+    centres = ax.transData.transform([point[:2] for point in points]) if points else []
+    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in centres]
+    for x, y, name in points:
+        for dx, dy, ha in [(9, 0, "left"), (-9, 0, "right"), (7, 11, "left"), (7, -11, "left"), (-7, 11, "right"),
+                           (-7, -11, "right"), (7, 22, "left"), (7, -22, "left")]:  # fmt: skip
+            text = _annotate(ax, name, (x, y), (dx, dy), palette.ink, ha=ha, va="center", fontsize="small")
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in taken) and _inside(box, drawing.bbox):
+                break
+            text.remove()
+        else:
+            text = _annotate(ax, name, (x, y), (9, 0), palette.ink, va="center", fontsize="small")
+        taken.append(text.get_window_extent())
+
+
+def _inside(box: Bbox, outer: Any) -> bool:
+    return bool(box.x0 >= outer.x0 and box.x1 <= outer.x1)
+
+
+def _annotate(ax: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], colour: str, **how: Any) -> Any:
+    return ax.annotate(text, at, xytext=offset, textcoords="offset points", color=colour, parse_math=False, **how)
+
+
+def _text(ax: Axes, x: float, y: float, text: str, colour: str, **how: Any) -> None:
+    ax.text(x, y, text, color=colour, fontsize="small", parse_math=False, **how)
+
+
+# ---------------------------------------------------------------- reading submissions
+
+
+def _palette(drawn: Axes | Figure) -> Palette:
+    """The theme is seen from the paper, so that any figure will do, also one of pyplot's."""
+    drawing = drawn if isinstance(drawn, Figure) else drawn.get_figure(root=True)
+    paper = to_rgb(drawing.get_facecolor()) if drawing is not None else (1.0, 1.0, 1.0)
+    return THEMES["light" if sum(paper) > 1.5 else "dark"]
+
+
+def _drawable(entry: Submission) -> bool:
+    ratio = entry.get("speedup_vs_baseline")
+    return isinstance(ratio, (int, float)) and math.isfinite(ratio) and ratio > 0
+
+
+def _ratio(entry: Submission) -> float:
+    return float(entry["speedup_vs_baseline"])
+
+
+def _ends(entry: Submission) -> tuple[float, float]:
+    low, high = entry.get("speedup_ci") or (_ratio(entry), _ratio(entry))
+    return float(low), float(high)
+
+
+def _quality_unit(entries: Sequence[Submission]) -> tuple[str, float]:
+    metrics = {entry["quality"]["metric"] for entry in entries} or {"accuracy"}
+    if len(metrics) > 1:
+        raise PlotError(f"entries of {' and '.join(sorted(metrics))} in one chart; hand in those of one event")
+    return ("accuracy in points", 100.0) if metrics == {"accuracy"} else ("bits per character", 1.0)
+
+
+def _name(entry: Submission) -> str:
+    return _cut(str(entry.get("team_name", "")))
+
+
+def _cut(text: str) -> str:
+    """One line of what can be printed, at most LONGEST_NAME characters."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return line if len(line) <= LONGEST_NAME else line[: LONGEST_NAME - 1] + "…"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2f}x" if ratio < 10 else f"{ratio:.1f}x"
+
+
+def _with_interval(ratio: float, ends: tuple[float, float]) -> str:
+    return f"{_times(ratio)} [{_times(ends[0])[:-1]}, {_times(ends[1])[:-1]}]"
