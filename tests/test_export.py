@@ -5,12 +5,13 @@ import json
 import random
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import jupytext
 import nbformat
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from nbgrader.nbgraderformat.v3 import MetadataValidatorV3
 
@@ -24,14 +25,15 @@ ROOT = Path(__file__).parents[1]
 
 
 def code(source: str, grade_id: str = "", **nbgrader: object) -> str:
-    """One code cell of a percent script; with a grade_id it is a solution cell of nbgrader."""
-    keys = {"grade": False, "grade_id": grade_id, "locked": False, "schema_version": 3, "solution": True}
-    keys |= {"task": False} | nbgrader
-    return "# %%" + (f" nbgrader={json.dumps(keys)}" if grade_id else "") + f"\n{source.strip()}\n"
+    """One code cell of a percent script; with a grade_id it is one of nbgrader's."""
+    keys = {"grade": False, "grade_id": grade_id, "schema_version": 3, "task": False} | nbgrader
+    return "# %%" + (f" nbgrader={json.dumps(keys, sort_keys=True)}" if grade_id else "") + f"\n{source.strip()}\n"
 
 
 def exported(source: str, grade_id: str = "") -> str:
-    return code("#| export\n" + source.strip(), grade_id)
+    """An exported cell: of the student where it has a SOLUTION region, else given and locked."""
+    solution = "BEGIN SOLUTION" in source
+    return code("#| export\n" + source.strip(), grade_id, solution=solution, locked=not solution)
 
 
 def script(*cells: str) -> str:
@@ -69,7 +71,7 @@ def notebook_of(root: Path) -> Path:
 
 
 TWICE = exported("def twice(x):\n    return x + x", "twice")
-PROFILER = exported('class Profiler:\n    """Times things."""\n\n    runs = 3', "profiler")
+PROFILER = exported('class Profiler:\n    """Times things."""\n\n    runs = 3\n\n\n# more later', "profiler")
 
 
 def method(source: str, grade_id: str = "run") -> str:
@@ -133,11 +135,11 @@ def test_an_exported_string_alone_is_the_docstring():
 
 def test_a_notebook_without_a_title_gives_a_module_without_a_docstring():
     cells = export.parse_percent(code("#| default_exp core.benchmarking") + TWICE)
-    assert '"""' not in module_text(cells)
+    assert "edit the notebook.\n\nfrom __future__ import annotations\n" in module_text(cells)
 
 
 def test_private_names_and_imports_are_not_in_all():
-    text = module(exported("import math\n\n_secret = 1\nshown, also = math.pi, 2"))
+    text = module(exported("import math\n\n_secret = [n for n in range(3)]\nshown, also = math.pi, 2"))
     assert '__all__ = [\n    "also",\n    "shown",\n]' in text
 
 
@@ -150,9 +152,7 @@ def test_add_method_itself_is_not_imported_by_the_module():
 
 def test_solution_markers_leave_no_double_blank_lines():
     text = module(
-        exported(
-            "def f():\n\n    ### BEGIN SOLUTION\n\n    x = 1\n\n    ### END SOLUTION\n\n    return x", "f"
-        )
+        exported("def f():\n\n    ### BEGIN SOLUTION\n\n    x = 1\n\n    ### END SOLUTION\n\n    return x", "f")
     )
     assert "def f():\n\n    x = 1\n\n    return x\n" in text
 
@@ -164,9 +164,7 @@ def test_a_method_of_a_later_cell_stands_inside_its_class_with_its_comments():
     text = module(
         PROFILER,
         TWICE,
-        method(
-            "# why a property\n@property\ndef half(self):\n    return self.runs / 2  # may be 1.5", "half"
-        ),
+        method("# why a property\n@property\ndef half(self):\n    return self.runs / 2  # may be 1.5", "half"),
     )
     assert (
         '''\
@@ -181,6 +179,9 @@ class Profiler:
     @property
     def half(self):
         return self.runs / 2  # may be 1.5
+
+
+# more later
 
 
 # cell: twice
@@ -237,7 +238,7 @@ def test_add_method_takes_properties_and_static_methods():
             [PROFILER, exported("@add_method('Profiler')\ndef run(self): ...")],
             "write `@add_method(Class)` once",
         ),
-        ([PROFILER, method(f"def run(self):\n    return '{'x' * 94}'")], "has 107 characters"),
+        ([PROFILER, method(f"def run(self):\n    return '{'x' * 99}'")], "has 112 characters"),
     ],
 )
 def test_a_method_that_would_mean_something_else_is_refused(cells, words):
@@ -247,6 +248,12 @@ def test_a_method_that_would_mean_something_else_is_refused(cells, words):
 
 
 # ------------------------------------------------------------------ what ruff says to the module
+
+
+def test_the_exporter_and_ruff_agree_on_the_length_of_a_line():
+    settings_of_ruff = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]
+    assert settings_of_ruff["line-length"] == export.LINE_LENGTH
+
 
 # Bodies of exported cells, each with something that a formatter has an opinion on.
 BODIES = '''\
@@ -340,11 +347,13 @@ from x10 import a
 from x9 import a as b, v10, v2, ABC, Abc, A, _p, _P
 from numpy.linalg import norm as n1, eig
 from tinytorch.core.tensor import Tensor
-from tinytorch.perf.workloads import a_name_of_some_length, another_name_of_some_length, one_more_name
+from tinytorch.perf.workloads import a_name_of_some_length, another_name_of_some_length, one_more_name_yet
+from tinytorch.perf.workloads import a_fourth_name
 """.splitlines()
 
 
 @settings(max_examples=15)
+@example(IMPORTS)
 @given(st.lists(st.sampled_from(IMPORTS), min_size=3, unique=True))
 def test_imports_of_all_cells_stand_in_the_order_of_ruff(lines):
     found = export.imports_of(p for line in lines for p in export.split(export.Cell("code", line, {}, 1, 1)))
@@ -363,8 +372,12 @@ def test_imports_of_all_cells_stand_in_the_order_of_ruff(lines):
         ("x = 1\nreturn x", "line 28: `return x` does not parse: 'return' outside function"),
         ("from math import *", "line 27: `from math import *` cannot be exported"),
         ("from . import tensor", "`from . import tensor` cannot be exported"),
-        ("print('hello')", "line 27: `print('hello')` would run at each import of the module"),
+        (
+            "print('hello')",
+            "line 27: `print('hello')` would run at each import; move it to a cell without `#| export`",
+        ),
         ("x = 1\nassert x", "`assert x` would run at each import"),
+        ("raise NotImplementedError()", "would run at each import; solve this cell first"),
         ("x = 1; y = 2", "line 27: two statements on one line"),
         ("__all__ = ['x']", "`__all__` is made by the exporter"),
         ("def f():\n    ### BEGIN SOLUTION\n    return 1", "line 28: this SOLUTION region is not closed"),
@@ -394,6 +407,7 @@ def test_an_exported_cell_only_imports_and_defines(source, words):
         (code("#| default_exp ..evil") + TWICE, "`#| default_exp ..evil`: expected core.NAME"),
         (script(code("x = 1")), "no cell is exported"),
         (script(TWICE, TWICE), "grade_id 'twice' stands on two cells, numbers 3 and 4"),
+        (script(code("#| export\nx = 1", "x", solution=True)), "cell 'x', line 26: a solution cell without"),
         (script(exported('"""One."""'), exported('"""Two."""')), "a second docstring"),
         ("x = 1\n", "no cell found"),
         ("x = 1\n# %%\n", "text between the header and the first cell"),
@@ -453,6 +467,7 @@ def test_a_cell_is_named_by_its_grade_id_else_by_its_text():
             script('# %% slideshow={"slide_type": "slide"}\nx = 1\n'),
             "does not survive the way into the .ipynb",
         ),
+        (script('# %% nbgrader={"solution": false, "grade": false}\n'), "does not survive the way"),
         (script(code("# %matplotlib inline")), "jupytext reads this cell differently"),
     ],
 )

@@ -9,7 +9,8 @@
 The notebook says what goes into the package in nbdev's spelling: one cell with `#| default_exp core.NAME`,
 and `#| export` as the first line of each exported cell. In the module
 
-* imports are gathered at the top, and what an exported cell does besides defining names is refused;
+* imports are gathered at the top (so nothing can be set before one), and what an exported cell does besides
+  importing and defining is refused;
 * `### BEGIN SOLUTION` and `### END SOLUTION` lines are gone;
 * a method that a later cell gives to a class with `@add_method(Class)` stands inside the class, comments
   and all, so that readers, documentation and mypy see an ordinary class;
@@ -56,7 +57,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = Path("modules/20_tinymlperf/tinymlperf.py")
 GENERATED = "# GENERATED from "
 COMMAND = ("python", "-m", "tinytorch.export")
-LINE_LENGTH = 110  # ruff's, in pyproject.toml
+LINE_LENGTH = 115  # ruff's, in pyproject.toml
 
 # What the notebook opens with. The last filter keeps jupytext's own version out of the file: with it, each
 # upgrade of jupytext would make every copy stale.
@@ -256,6 +257,16 @@ def exported(cells: Sequence[Cell]) -> list[Cell]:
     return chosen
 
 
+def check_release(chosen: Iterable[Cell]) -> None:
+    """Each exported cell that students write keeps its `#| export` when nbgrader empties it."""
+    for cell in chosen:
+        if cell.metadata.get("nbgrader", {}).get("solution") and _MARKERS[0] not in cell.source:
+            raise ExportError(
+                f"{cell.where()}: a solution cell without `{_MARKERS[0]}`: nbgrader would empty all of it, "
+                "`#| export` included; mark the region, or set solution to false"
+            )
+
+
 def _refuse_twins(cells: Sequence[Cell]) -> None:
     seen: dict[str, Cell] = {}
     for cell in cells:
@@ -284,6 +295,7 @@ class Piece:
     cell: Cell
     node: ast.stmt
     lines: tuple[str, ...]  # as in the notebook, without directives and SOLUTION markers
+    below: tuple[str, ...]  # of the last statement of a cell: the comments that end the cell
     gap: int  # blank lines above it in the notebook
     place: int  # in its cell, from 0
 
@@ -298,15 +310,18 @@ def split(cell: Cell) -> list[Piece]:
     lines = _kept_lines(cell)
     ends = _ends(cell, body, lines)
     starts = [1, *(end + 1 for end in ends)]
+    spans = [_trimmed(lines, start, end) for start, end in zip(starts, ends, strict=False)]
+    below = [()] * (len(body) - 1) + [_trimmed(lines, starts[-1], max(lines, default=0))]
     return [
-        _piece(cell, place, node, [lines[n] for n in range(start, end + 1) if n in lines])
-        for place, (node, start, end) in enumerate(zip(body, starts, ends, strict=False))
+        Piece(cell, node, span[(gap := _blank_lines(span)) :], rest, gap, place)
+        for place, (node, span, rest) in enumerate(zip(body, spans, below, strict=False))
     ]
 
 
-def _piece(cell: Cell, place: int, node: ast.stmt, lines: Sequence[str]) -> Piece:
-    gap = _blank_lines(lines)
-    return Piece(cell, node, tuple("\n".join(lines[gap:]).rstrip().split("\n")), gap, place)
+def _trimmed(lines: Mapping[int, str], start: int, end: int) -> tuple[str, ...]:
+    """The lines from number `start` to `end`, without blank ones at the end."""
+    text = "\n".join(lines[n] for n in range(start, end + 1) if n in lines).rstrip()
+    return tuple(text.split("\n")) if text else ()
 
 
 def _blank_lines(lines: Iterable[str]) -> int:
@@ -339,14 +354,15 @@ def _syntax_words(cell: Cell, error: SyntaxError) -> str:
 
 def _ends(cell: Cell, body: Sequence[ast.stmt], lines: Mapping[int, str]) -> list[int]:
     """Number of the last line of each statement; indented comments below a block belong to the block."""
+    starts = [*map(_start, body[1:]), cell.source.count("\n") + 2]
     ends = []
-    for node, after in itertools.pairwise(body):
-        end, start = node.end_lineno or 0, _start(after)
+    for node, start in zip(body, starts, strict=False):
+        end = node.end_lineno or 0
         if start <= end:
             raise ExportError(f"{cell.where(start)}: two statements on one line; give each its own")
         comments = (n for n in range(end + 1, start) if re.match(r"\s+#", lines.get(n, "")))
         ends.append(max(comments, default=end))
-    return [*ends, cell.source.count("\n") + 1]
+    return ends
 
 
 def _start(node: ast.stmt) -> int:
@@ -403,10 +419,8 @@ def check_statement(piece: Piece) -> None:
     """Exported cells only import and define: whatever else they do would happen at each import."""
     node, where = piece.node, piece.cell.where(_start(piece.node))
     if not isinstance(node, _ALLOWED):
-        raise ExportError(
-            f"{where}: `{_line(piece, node).strip()}` would run at each import of the module; "
-            "move it to a cell without `#| export`"
-        )
+        todo = "solve this cell first" if isinstance(node, ast.Raise) else "move it to a cell without `#| export`"
+        raise ExportError(f"{where}: `{_line(piece, node).strip()}` would run at each import; {todo}")
     if isinstance(node, ast.ImportFrom) and (node.level or node.names[0].name == "*"):
         raise ExportError(
             f"{where}: `{ast.unparse(node)}` cannot be exported; write the module in full and each name"
@@ -429,8 +443,10 @@ def bound_names(node: ast.stmt) -> list[str]:
         return [name for block in blocks for inner in block for name in bound_names(inner)]
     if isinstance(node, ast.AnnAssign) and node.value is None:
         return []
-    targets = [leaf for leaf in ast.walk(node) if isinstance(leaf, ast.Name)]
-    return [leaf.id for leaf in targets if isinstance(leaf.ctx, ast.Store)]
+    # Only the left side: `i` of a comprehension on the right is no name of the module.
+    sides = [*getattr(node, "targets", []), getattr(node, "target", None), getattr(node, "name", None)]
+    leaves = [leaf for side in sides if side is not None for leaf in ast.walk(side)]
+    return [leaf.id for leaf in leaves if isinstance(leaf, ast.Name) and isinstance(leaf.ctx, ast.Store)]
 
 
 # ------------------------------------------------------------------ methods from later cells
@@ -523,7 +539,7 @@ def method_lines(piece: Piece, canonical: bool) -> list[str]:
 
 
 def _without_add_method(piece: Piece) -> list[str]:
-    lines = list(piece.lines)
+    lines = [*piece.lines, *piece.below]
     decorator = ast.parse("\n".join(lines)).body[0].decorator_list[0]  # type: ignore[attr-defined]
     return lines[: decorator.lineno - 1] + lines[decorator.end_lineno :]
 
@@ -665,7 +681,10 @@ def module_text(cells: Sequence[Cell], student: str | None = None) -> str:
         ExportError: what was exported would not import, or would not mean what it means in the notebook.
     """
     default_exp(cells)
-    split_cells = [split(cell) for cell in exported(cells)]
+    chosen = exported(cells)
+    if student is None:
+        check_release(chosen)
+    split_cells = [split(cell) for cell in chosen]
     pieces = [piece for cell in split_cells if not _is_docstring(cell) for piece in cell]
     for piece in pieces:
         check_statement(piece)
@@ -676,8 +695,9 @@ def module_text(cells: Sequence[Cell], student: str | None = None) -> str:
         check_method(method, body, methods[:done])
     gathered = imports_of(imports)
     check_meanings(gathered, [*body, *methods])
-    head = [header(student) + _docstring_text(split_cells, cells), import_block(gathered), all_text(body)]
-    text = "\n\n".join(filter(None, head)) + body_text(body, methods, canonical=student is None)
+    opening = (header(student) + _docstring_text(split_cells, cells)).rstrip("\n")
+    head = [opening, import_block(gathered), all_text(body)]
+    text = "\n\n".join(head) + body_text(body, methods, canonical=student is None)
     check_names(text, pieces)
     return text
 
@@ -705,9 +725,7 @@ def _docstring_text(split_cells: Sequence[Sequence[Piece]], cells: Sequence[Cell
     """The module's docstring in quotes, without a newline at the end; empty if the notebook offers none."""
     alone = [pieces[0] for pieces in split_cells if _is_docstring(pieces)]
     if len(alone) > 1:
-        raise ExportError(
-            f"{alone[1].cell.where()}: a second docstring; one exported cell may be only a string"
-        )
+        raise ExportError(f"{alone[1].cell.where()}: a second docstring; one exported cell may be only a string")
     text = inspect.cleandoc(_string_of(alone[0]) or "") if alone else title_and_paragraph(cells)
     return quoted(text) if text else ""
 
@@ -735,9 +753,7 @@ def quoted(text: str) -> str:
 
 def all_text(body: Iterable[Piece]) -> str:
     """`__all__` with every public name that the exported cells define, sorted as ruff sorts it."""
-    public = sorted(
-        (name for name in _names(piece.node for piece in body) if name[0] != "_"), key=_member_key
-    )
+    public = sorted((name for name in _names(piece.node for piece in body) if name[0] != "_"), key=_member_key)
     if not public:
         return "__all__: list[str] = []"
     return "__all__ = [\n" + "".join(f'    "{name}",\n' for name in public) + "]"
@@ -751,9 +767,8 @@ def body_text(body: Sequence[Piece], methods: Sequence[Piece], canonical: bool) 
         adjacent = same_cell and before is not None and before.place == piece.place - 1
         text += "\n" * (1 + (piece.gap if adjacent else 2))
         text += "\n".join([*([] if same_cell else _heading(piece)), *piece.lines])
-        if isinstance(piece.node, ast.ClassDef):
-            mine = [method for method in methods if owner_of(method) == piece.node.name]
-            text += _methods_text(piece, mine, canonical)
+        mine = [method for method in methods if _is_class(piece.node, owner_of(method))]
+        text += "\n".join([_methods_text(piece, mine, canonical), *piece.below])
     return text + "\n"
 
 
@@ -824,9 +839,10 @@ def notebook_text(text: str) -> str:
     _refuse_two_readings(cells, [cell.source for cell in notebook.cells])
     for cell, name in zip(notebook.cells, cell_ids(cells), strict=True):
         cell["id"] = name
-    _refuse_loss(text, jupytext.writes(notebook, fmt="py:percent"))
     notebook.metadata["tinytorch"] = {"sources_sha256": sources_sha256(cells)}
-    return nbformat.writes(notebook) + "\n"
+    written: str = nbformat.writes(notebook) + "\n"
+    _refuse_loss(text, jupytext.writes(jupytext.reads(written, fmt="ipynb"), fmt="py:percent"))
+    return written
 
 
 def _lab() -> tuple[Any, Any]:
@@ -846,9 +862,7 @@ def _refuse_two_readings(cells: Sequence[Cell], sources: Sequence[str]) -> None:
     for cell, source in itertools.zip_longest(cells, sources):
         if cell is None or cell.source != source:
             where = cell.where() if cell else "the last cell"
-            raise ExportError(
-                f"{where}: jupytext reads this cell differently; is there a magic or `# %%` in it?"
-            )
+            raise ExportError(f"{where}: jupytext reads this cell differently; is there a magic or `# %%` in it?")
 
 
 def _refuse_loss(text: str, back: str) -> None:
@@ -858,7 +872,7 @@ def _refuse_loss(text: str, back: str) -> None:
     lineno, (there, here) = next((n, pair) for n, pair in enumerate(pairs, start=1) if pair[0] != pair[1])
     raise ExportError(
         f"line {lineno} does not survive the way into the .ipynb and back: `{there}` becomes `{here}`; "
-        "write it as jupytext does, and keep no cell metadata but nbgrader and tags"
+        "write it so, and keep no cell metadata but nbgrader and tags"
     )
 
 
@@ -868,9 +882,7 @@ def cell_ids(cells: Sequence[Cell]) -> list[str]:
     seen: Counter[str] = Counter()
     ids = []
     for cell in cells:
-        name = (
-            cell.grade_id or "cell-" + hashlib.sha256(f"{cell.kind}\n{cell.source}".encode()).hexdigest()[:12]
-        )
+        name = cell.grade_id or "cell-" + hashlib.sha256(f"{cell.kind}\n{cell.source}".encode()).hexdigest()[:12]
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,60}", name):
             raise ExportError(f"{cell.where()}: a grade_id has letters, digits, - and _, at most 60")
         seen[name] += 1
@@ -973,9 +985,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--notebook", type=Path, metavar="PATH", help="export your own .ipynb or .py instead")
-    which.add_argument(
-        "--reference", action="store_true", help="put the reference's module back, nothing else"
-    )
+    which.add_argument("--reference", action="store_true", help="put the reference's module back, nothing else")
     parser.add_argument("--to", type=Path, metavar="DIR", help="write the module below DIR/tinytorch")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a copy is stale")
     return parser
@@ -1030,9 +1040,7 @@ def _check(wanted: Sequence[Copy], argv: Sequence[str]) -> int:
 def _difference(copy: Copy, most: int = 20) -> Iterator[str]:
     """The first lines of a unified diff from the file to what it should be."""
     there = _read(copy.path).split("\n") if copy.path.exists() else []
-    lines = difflib.unified_diff(
-        there, copy.text.split("\n"), "on disk", "from the notebook", lineterm="", n=1
-    )
+    lines = difflib.unified_diff(there, copy.text.split("\n"), "on disk", "from the notebook", lineterm="", n=1)
     yield from itertools.islice(lines, most)
     if (left := sum(1 for _ in lines)) > 0:
         yield f"... and {left} more lines"

@@ -202,9 +202,7 @@ def test_a_number_is_not_rounded_to_single_precision_next_to_double():
     assert (Tensor(np.ones(1)) * 0.1).item() == 0.1
 
 
-@pytest.mark.parametrize(
-    "given_", [2.5, 3, [1.0, 2.0], np.arange(3), np.ones(2, np.float16), np.zeros(2, bool)]
-)
+@pytest.mark.parametrize("given_", [2.5, 3, [1.0, 2.0], np.arange(3), np.ones(2, np.float16), np.zeros(2, bool)])
 def test_what_is_no_float64_array_becomes_single_precision(given_):
     assert Tensor(given_).data.dtype == np.float32
 

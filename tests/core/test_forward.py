@@ -113,6 +113,23 @@ def test_the_last_queries_alone_get_what_they_get_among_all():
     np.testing.assert_allclose(last.data, whole.data[:, 5:])
 
 
+@pytest.mark.parametrize(
+    ("q", "k", "v", "heads"),
+    [
+        ((1, 3, 4), (1, 3, 4), (1, 2, 4), 2),
+        ((1, 3, 4), (1, 3, 6), (1, 3, 6), 2),
+        ((2, 3, 4), (1, 3, 4), (1, 3, 4), 2),
+        ((1, 4, 4), (1, 3, 4), (1, 3, 4), 2),
+        ((1, 3, 4), (1, 3, 4), (1, 3, 4), 3),
+    ],
+    ids=["values", "width", "batch", "more queries than keys", "heads"],
+)
+def test_attention_names_all_three_shapes_where_they_do_not_fit(q, k, v, heads):
+    with pytest.raises(ShapeError) as caught:
+        causal_attention(*(Tensor(np.ones(shape)) for shape in (q, k, v)), heads)
+    assert f"divisible by {heads} heads; got {q}, {k} and {v}" in str(caught.value)
+
+
 # ---------------------------------------------------------------- activations, softmax, layer norm
 
 
@@ -219,7 +236,7 @@ def test_cross_entropy_says_what_is_wrong_with_the_targets(targets, words):
         (lambda: ops.take_rows(Tensor(np.ones((4, 3))), np.array([-1])), r"\(1,\) .* -1 to -1, .* \(4, 3\)"),
         (lambda: ops.take_rows(Tensor(np.ones((4, 3))), np.array([0.5])), "integers, got float64"),
         (lambda: Tensor(np.ones((2, 3))).transpose(0, 0), r"\(2, 3\) as \(0, 0\)"),
-        (lambda: conv2d(Tensor(np.ones((1, 1, 4, 4))), Tensor(np.ones((1, 1, 2, 3))), Tensor([0])), r"1, 2, 3\)"),
+        (lambda: conv2d(Tensor(normal(1, 1, 4, 4)), Tensor(normal(1, 1, 2, 3)), Tensor([0])), r"1, 1, 2, 3"),
     ],
 )  # fmt: skip
 def test_an_operation_says_which_shapes_or_numbers_do_not_fit(call, words):

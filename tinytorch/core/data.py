@@ -9,9 +9,7 @@ import numpy as np
 from tinytorch.core.tensor import Array, ShapeError
 
 
-def batches(
-    inputs: Array, targets: Array, size: int, rng: np.random.Generator
-) -> Iterator[tuple[Array, Array]]:
+def batches(inputs: Array, targets: Array, size: int, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
     """One pass over all rows in random order; the last batch may be smaller.
 
     Raises:

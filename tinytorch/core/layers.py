@@ -152,7 +152,8 @@ def read_arrays(path: Path | str) -> dict[str, Array]:
         WeightsError: no such file, not an npz file, damaged, or with Python objects in it.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here, because np.load leaves a damaged file open.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
         raise WeightsError(f"no weights file at {path}; train or reinstall to get it") from error

@@ -104,7 +104,9 @@ class Profiler:
             vars(module).pop("forward", None)
         vars(self.model).pop("predict", None)
 
-    def _timed(self, module: Module, call: Callable[..., Any], span: Span, reenter: bool = True) -> Callable[..., Any]:
+    def _timed(
+        self, module: Module, call: Callable[..., Any], span: Span, reenter: bool = True
+    ) -> Callable[..., Any]:
         def timed(*inputs: Any, **keywords: Any) -> Any:
             if self._stack and self._stack[-1] is span:  # predict() of a model calls its own forward()
                 return call(*inputs, **keywords)

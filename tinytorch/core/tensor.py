@@ -101,9 +101,7 @@ class Tensor:
         """
         if gradient is None:
             if self.size != 1:
-                raise ShapeError(
-                    f"backward() of a tensor of shape {self.shape} needs a gradient of that shape"
-                )
+                raise ShapeError(f"backward() of a tensor of shape {self.shape} needs a gradient of that shape")
             gradient = np.ones_like(self.data)
         if gradient.shape != self.shape:
             raise ShapeError(f"gradient has shape {gradient.shape}, the tensor {self.shape}")
@@ -170,9 +168,7 @@ class Tensor:
         """Matrix product over the last two axes; leading axes broadcast. Both need at least two axes."""
         a, b = self, self.operand(other)
         if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
-            raise ShapeError(
-                f"cannot multiply {a.shape} @ {b.shape}: inner sizes must agree, both at least 2-d"
-            )
+            raise ShapeError(f"cannot multiply {a.shape} @ {b.shape}: inner sizes must agree, both at least 2-d")
         data = _broadcasting(np.matmul, a, b)
 
         def backward(g: Array) -> tuple[Array | None, Array | None]:

@@ -21,13 +21,17 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from matplotlib.transforms import Bbox, blended_transform_factory
 
 Submission = Mapping[str, Any]
 
 LONGEST_NAME = 26  # characters of a team's name on an axis
+LOWEST_FLOORS = 2.5  # floors below the baseline at which a point is held at the edge of its chart
+NAME_PLACES = [(9 * side, rise) for rise in (0, 10, -10, 20, -20, 30, -30) for side in (1, -1)]  # in points
 BETTER = "times better than the baseline, log scale (right is better)"
+FASTER = BETTER.replace("better", "faster", 1)
 
 
 class PlotError(ValueError):
@@ -57,7 +61,8 @@ def figure(width: float = 6.4, height: float = 3.6, theme: str = "light") -> Fig
     """An empty figure of `width` x `height` inches for `to_png` or `to_svg`; theme "light" or "dark"."""
     if theme not in THEMES:
         raise PlotError(f"theme is {theme!r}; expected one of {', '.join(THEMES)}")
-    return Figure(figsize=(width, height), layout="constrained", facecolor=THEMES[theme].paper)
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08)  # inches
+    return Figure(figsize=(width, height), layout=layout, facecolor=THEMES[theme].paper)
 
 
 def to_png(drawing: Figure, dpi: int = 144) -> bytes:
@@ -73,13 +78,24 @@ def to_svg(drawing: Figure) -> str:
     """
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "tinymlperf"}):
         svg = _save(drawing, format="svg", transparent=True, metadata={"Date": None}).decode()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"(style=\"font: [^\"]*?)(?:'[^\"]*?|sans-serif)(;|\")", r"\1inherit\2", svg)
-    for name, colour in asdict(_palette(drawing)).items():
-        svg = svg.replace(f": {colour}", f": var(--tp-{name}, {colour})")
+    svg = re.sub(_CLUTTER, "", svg[svg.index("<svg") :])
+    colours = {colour: f"var(--tp-{name}, {colour})" for name, colour in asdict(_palette(drawing)).items()}
+    svg = re.sub(r'style="[^"]*"', lambda style: _for_the_page(style.group(), colours), svg)
     title = html.escape(" ".join(filter(None, (axes.get_title("left") for axes in drawing.axes))))
     return svg.replace("<svg ", f'<svg role="img" aria-label="{title}" style="stroke-linejoin: round" ', 1)
+
+
+# What an inline SVG must not bring: comments (with students' text), a style sheet that would hold for the
+# whole page, and the names of groups, which every other chart of the page has too.
+_CLUTTER = re.compile(
+    r"<!--.*?-->|<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|(?<=<g) id=\"[^\"]*\"",
+    re.DOTALL,
+)
+
+
+def _for_the_page(style: str, colours: Mapping[str, str]) -> str:
+    style = re.sub(r"font-family: [^;\"]*", "font-family: inherit", style)
+    return re.sub(r"#[0-9a-f]{6}", lambda colour: colours.get(colour.group(), colour.group()), style)
 
 
 def _save(drawing: Figure, **how: Any) -> bytes:
@@ -100,17 +116,25 @@ def speedups(ax: Axes, submissions: Sequence[Submission], event_title: str) -> A
     palette = _palette(ax)
     entries = sorted((entry for entry in submissions if _drawable(entry)), key=_ratio, reverse=True)
     for row, entry in enumerate(entries):
-        dots = [(name, case["speedup"]) for name, case in (entry.get("cases") or {}).items()]
-        _bar(ax, row, _ratio(entry), _ends(entry), palette, hollow=not entry.get("ranked", True))
-        ax.plot([x for _, x in dots], [row] * len(dots), "o", ms=4, mfc=palette.paper, mec=palette.ink, mew=0.9)
-    leader = next((entry for entry in entries if entry.get("ranked", True)), None)
-    finding = f"{_name(leader)} leads, {_with_interval(_ratio(leader), _ends(leader))}" if leader else "no ranked entry"
-    _rows(ax, [_name(entry) for entry in entries])
-    names = list(dict.fromkeys(name for entry in entries for name in entry.get("cases") or ()))
-    note = f"dots: {', '.join(names)}" if len(names) > 1 else ""
-    if not all(entry.get("ranked", True) for entry in entries):
-        note = "; ".join(filter(None, (note, "hollow: not ranked")))
-    return _dress(ax, palette, f"{event_title}: {finding}", "\n".join(filter(None, (BETTER, note))))
+        dots = [case["speedup"] for case in (entry.get("cases") or {}).values()]
+        _bar(ax, row, _ratio(entry), (*_ends(entry), *dots), palette, hollow=not entry.get("ranked", True))
+        ax.plot(dots, [row] * len(dots), "o", ms=4, mfc=palette.paper, mec=palette.ink, mew=0.9)
+    _rows(ax, [_name(entry) for entry in entries], palette)
+    return _dress(ax, palette, f"{event_title}: {_best(entries)}", "\n".join([FASTER, *_signs(entries)]))
+
+
+def _best(entries: Sequence[Submission]) -> str:
+    """The finding of a chart of entries in order."""
+    best = next((entry for entry in entries if entry.get("ranked", True)), None)
+    return f"best {_with_interval(_ratio(best), _ends(best))}, by {_name(best)}" if best else "no ranked entry"
+
+
+def _signs(entries: Sequence[Submission]) -> list[str]:
+    """What dots and hollow bars mean, where there are any; at most one line."""
+    cases = list(dict.fromkeys(name for entry in entries for name in entry.get("cases") or ()))
+    signs = [f"dots: {', '.join(cases)}"] if cases else []
+    signs += ["hollow: not ranked"] if not all(entry.get("ranked", True) for entry in entries) else []
+    return ["; ".join(signs)] if signs else []
 
 
 def staircase(ax: Axes, steps: Sequence[Mapping[str, Any]], event_title: str) -> Axes:
@@ -118,8 +142,8 @@ def staircase(ax: Axes, steps: Sequence[Mapping[str, Any]], event_title: str) ->
 
     Args:
         ax: to draw on.
-        steps: of `label`, `ratio` (speedup over the baseline with all steps so far), its `low` and `high`, `note`;
-            with `reference` true it is another framework's figure, drawn neutral and outside of the chain.
+        steps: of `label`, `ratio` (speedup over the baseline with all steps so far), its `low`, `high` and
+            `note`; with `reference` true it is another framework's, drawn neutral and outside of the chain.
         event_title: of the event, begins the title.
     """
     palette, reached, gains = _palette(ax), 1.0, []
@@ -131,7 +155,7 @@ def staircase(ax: Axes, steps: Sequence[Mapping[str, Any]], event_title: str) ->
         _stair(ax, row, reached, step, palette)
         gains.append((step["ratio"] / reached, step["label"]))
         reached = step["ratio"]
-    _rows(ax, [_cut(step["label"]) for step in steps])
+    _rows(ax, [_cut(step["label"]) for step in steps], palette)
     return _dress(ax, palette, f"{event_title}: {_staircase_finding(reached, gains)}", BETTER)
 
 
@@ -158,25 +182,43 @@ def _staircase_finding(reached: float, gains: Sequence[tuple[float, str]]) -> st
 def quality_against_speed(ax: Axes, submissions: Sequence[Submission], event_title: str) -> Axes:
     """Each submission as a point: speedup to the right, quality lost downwards, the floor as a line.
 
-    Below the floor the point is hollow. Vertical lines are one standard error of the paired difference.
+    Below the floor the point is hollow; far below, it is held at the lower edge with its value beside it, so
+    that the others are not pressed together. Vertical lines are one standard error of the difference.
     """
     palette = _palette(ax)
     entries = [entry for entry in submissions if _drawable(entry) and entry.get("quality")]
     unit, scale = _quality_unit(entries)
-    ax.axhline(0, color=palette.neutral, lw=0.8)
-    for entry in entries:
-        lost, error = (scale * entry["quality"][key] for key in ("difference", "standard_error"))
-        face = palette.accent if entry["quality"]["ok"] else palette.paper
-        ax.errorbar(_ratio(entry), -lost, yerr=error, fmt="o", ms=7, color=palette.accent, mfc=face, lw=1)
-    for floor in sorted({-scale * entry["quality"]["floor"] for entry in entries}):
-        ax.axhline(floor, color=palette.down, lw=1.2, ls=(0, (5, 3)))
-        _text(ax, 1, floor, "floor ", palette.down, ha="right", va="bottom", transform=ax.get_yaxis_transform())
+    floor = max((scale * entry["quality"]["floor"] for entry in entries), default=0.0)
+    points = [_quality_point(ax, entry, scale, -LOWEST_FLOORS * floor, palette) for entry in entries]
+    _level(ax, 0.0, "baseline", palette.neutral, "-")
+    _level(ax, -floor, "floor", palette.down, (0, (5, 3)))
     held = sum(bool(entry["quality"]["ok"]) for entry in entries)
     ax.set_ylabel(f"{unit}, against the baseline\n(up is better)", color=palette.muted)
-    ax.margins(x=0.12, y=0.15)
-    _dress(ax, palette, f"{event_title}: {held} of {len(entries)} entries hold the floor", BETTER)
-    _name_points(ax, [(_ratio(e), -scale * e["quality"]["difference"], _name(e)) for e in entries], palette)
+    ax.tick_params(axis="y", length=0, colors=palette.muted)
+    ax.margins(y=0.15)
+    _dress(ax, palette, f"{event_title}: {held} of {len(entries)} entries hold the floor", FASTER)
+    _name_points(ax, points, [0.0, -floor], palette)
     return ax
+
+
+def _quality_point(
+    ax: Axes, entry: Submission, scale: float, lowest: float, palette: Palette
+) -> tuple[float, float, str]:
+    """Draw one point; gives where it stands and what to write beside it."""
+    quality, ratio = entry["quality"], _ratio(entry)
+    gained, error = -scale * quality["difference"], scale * quality["standard_error"]
+    face = palette.accent if quality["ok"] else palette.paper
+    if gained < lowest:
+        ax.plot(ratio, lowest, "v", ms=8, color=palette.accent, mfc=face, mew=1.2)
+        return ratio, lowest, f"{_name(entry)} (\N{MINUS SIGN}{-gained:.2g})"
+    ax.errorbar(ratio, gained, yerr=error, fmt="o", ms=7, color=palette.accent, mfc=face, mew=1.2, lw=1)
+    return ratio, gained, _name(entry)
+
+
+def _level(ax: Axes, y: float, name: str, colour: str, style: Any) -> None:
+    ax.axhline(y, color=colour, lw=1.1, ls=style, zorder=1)
+    right = ax.get_yaxis_transform()
+    ax.text(1, y, name, color=colour, fontsize="small", ha="right", va="bottom", transform=right, parse_math=False)
 
 
 def disciplines(ax: Axes, submission: Submission) -> Axes:
@@ -185,7 +227,7 @@ def disciplines(ax: Axes, submission: Submission) -> Axes:
     for row, result in enumerate(ratios.values()):
         colour = palette.down if result["high"] < 1 else palette.neutral if result["low"] <= 1 else palette.accent
         _bar(ax, row, result["ratio"], (result["low"], result["high"]), palette, colour=colour)
-    _rows(ax, list(ratios))
+    _rows(ax, list(ratios), palette)
     best = max(ratios, key=lambda name: ratios[name]["ratio"], default=None)
     finding = f"best in {best} ({_times(ratios[best]['ratio'])})" if best else "no disciplines measured"
     overall = f"{_times(submission['event_score'])} over all, " if best and submission.get("event_score") else ""
@@ -193,7 +235,7 @@ def disciplines(ax: Axes, submission: Submission) -> Axes:
 
 
 def rounds(ax: Axes, report: Submission, event_title: str) -> Axes:
-    """Every round's ratio as a dot, a lane for each case, with the estimate and its 95 % interval over them."""
+    """Every round's ratio as a dot, a lane for each case, with the estimate and its 95 % interval."""
     palette, all_rounds = _palette(ax), report.get("rounds") or []
     lanes = list(dict.fromkeys(name for each in all_rounds for name in each["log_ratios"]))
     for row, name in enumerate(lanes):
@@ -202,12 +244,19 @@ def rounds(ax: Axes, report: Submission, event_title: str) -> Axes:
         ax.plot(ratios, heights, "o", ms=4.5, color=palette.accent, alpha=0.55, mew=0)
         case = (report.get("cases") or {}).get(name)
         if case:
-            ax.barh(row, case["high"] - case["low"], left=case["low"], height=0.84, color=palette.neutral, alpha=0.4)
+            ax.barh(
+                row,
+                case["high"] - case["low"],
+                left=case["low"],
+                height=0.84,
+                color=palette.neutral,
+                alpha=0.4,
+            )
             ax.plot([case["speedup"]] * 2, [row - 0.42, row + 0.42], color=palette.ink, lw=1.6)
-    _rows(ax, lanes)
+    _rows(ax, lanes, palette)
     finding = _with_interval(_ratio(report), _ends(report)) if _drawable(report) else "not measured"
     title = f"{event_title}: {finding}, {len(all_rounds)} rounds"
-    return _dress(ax, palette, title, f"{BETTER}\ndots: rounds; line and band: estimate with its 95 % interval")
+    return _dress(ax, palette, title, f"{FASTER}\ndots: rounds; line and band: estimate with its 95 % interval")
 
 
 # ---------------------------------------------------------------- parts
@@ -217,21 +266,24 @@ def _bar(
     ax: Axes,
     row: int,
     ratio: float,
-    ends: tuple[float, float],
+    ends: Sequence[float],
     palette: Palette,
     colour: str = "",
     hollow: bool = False,
     note: str = "",
 ) -> None:
-    """A bar from the baseline's 1x to `ratio`, its interval, and the number at its end."""
+    """A bar from the baseline's 1x to `ratio`, its interval, and the number to the right of all of it.
+
+    `ends` begins with the interval's; further ones are of what else stands in the row.
+    """
     face = "none" if hollow else colour or palette.accent
     edge = palette.neutral if hollow else "none"
     ax.barh(row, ratio - 1, left=1, height=0.56, facecolor=face, edgecolor=edge, linewidth=1.2)
-    _interval(ax, row, ends, palette)
-    _label(ax, row, max(ends[1], ratio, 1.0), ratio, note, palette)
+    _interval(ax, row, ends[:2], palette)
+    _label(ax, row, max(*ends, ratio, 1.0), ratio, note, palette)
 
 
-def _interval(ax: Axes, row: int, ends: tuple[float, float], palette: Palette) -> None:
+def _interval(ax: Axes, row: int, ends: Sequence[float], palette: Palette) -> None:
     ax.plot(ends, [row, row], "|-", color=palette.ink, lw=1.1, ms=7, mew=1.1, solid_capstyle="butt")
 
 
@@ -250,10 +302,11 @@ def _label(ax: Axes, row: int, right: float, ratio: float, note: str, palette: P
         )
 
 
-def _rows(ax: Axes, labels: Sequence[str]) -> None:
+def _rows(ax: Axes, labels: Sequence[str], palette: Palette) -> None:
     """Name the rows, the first at the top."""
     ax.set_yticks(range(len(labels)), labels=list(labels), parse_math=False)
     ax.set_ylim(len(labels) - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0, labelcolor=palette.ink)
 
 
 def _dress(ax: Axes, palette: Palette, title: str, xlabel: str) -> Axes:
@@ -271,13 +324,14 @@ def _dress(ax: Axes, palette: Palette, title: str, xlabel: str) -> Axes:
     for spine in ax.spines.values():
         spine.set_visible(False)
     ax.patch.set_alpha(0)
-    ax.tick_params(length=0, colors=palette.muted)
-    ax.tick_params(axis="y", labelcolor=palette.ink if len(ax.get_yticks()) else palette.muted)
+    ax.tick_params(axis="x", length=0, colors=palette.muted)
     return _entitle(ax, title, palette)
 
 
 def _entitle(ax: Axes, title: str, palette: Palette) -> Axes:
-    text = ax.set_title(title, loc="left", color=palette.ink, fontsize="large", weight="bold", pad=12, parse_math=False)
+    text = ax.set_title(
+        title, loc="left", color=palette.ink, fontsize="large", weight="bold", pad=12, parse_math=False
+    )
     drawing = ax.get_figure(root=True)
     if drawing is not None and len(drawing.axes) == 1:  # alone: the title begins above the row labels
         text.set_transform(blended_transform_factory(drawing.transFigure, text.get_transform()))
@@ -286,7 +340,7 @@ def _entitle(ax: Axes, title: str, palette: Palette) -> Axes:
 
 
 def _reach(ax: Axes) -> tuple[float, float]:
-    """Smallest and largest ratio drawn, the baseline's 1x included, and never less than a factor of 1.5 apart."""
+    """Smallest and largest ratio drawn, with the baseline's 1x, and never less than a factor of 1.5 apart."""
     box = ax.dataLim
     drawn = [x for x in (box.x0, box.x1) if math.isfinite(x) and x > 0]
     low, high = min([1.0, *drawn]), max([1.0, *drawn])
@@ -298,37 +352,39 @@ def _tick_subs(span: float) -> Sequence[float]:
     return (1, 1.5, 2, 3, 5, 7) if span < 12 else (1, 2, 5) if span < 200 else (1,)
 
 
-def _name_points(ax: Axes, points: Sequence[tuple[float, float, str]], palette: Palette) -> None:
-    """Write each name beside its point, at the first of eight places where it covers neither name nor point."""
+def _name_points(
+    ax: Axes, points: Sequence[tuple[float, float, str]], lines: Sequence[float], palette: Palette
+) -> None:
+    """Write each name beside its point, at the first place where it covers no name, point or line."""
     drawing = ax.get_figure(root=True)
     assert drawing is not None
     FigureCanvasAgg(drawing)
     drawing.draw_without_rendering()
-    centres = ax.transData.transform([point[:2] for point in points]) if points else []
-    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in centres]
+    frame, to_pixels = ax.get_window_extent(), ax.transData.transform
+    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in (to_pixels(point[:2]) for point in points)]
+    taken += [Bbox.from_bounds(frame.x0, to_pixels((1, line))[1] - 1, frame.width, 2) for line in lines]
     for x, y, name in points:
-        for dx, dy, ha in [(9, 0, "left"), (-9, 0, "right"), (7, 11, "left"), (7, -11, "left"), (-7, 11, "right"),
-                           (-7, -11, "right"), (7, 22, "left"), (7, -22, "left")]:  # fmt: skip
-            text = _annotate(ax, name, (x, y), (dx, dy), palette.ink, ha=ha, va="center", fontsize="small")
-            box = text.get_window_extent()
-            if not any(box.overlaps(other) for other in taken) and _inside(box, drawing.bbox):
-                break
-            text.remove()
-        else:
-            text = _annotate(ax, name, (x, y), (9, 0), palette.ink, va="center", fontsize="small")
-        taken.append(text.get_window_extent())
+        taken.append(_place_name(ax, name, (x, y), taken, frame, palette))
 
 
-def _inside(box: Bbox, outer: Any) -> bool:
-    return bool(box.x0 >= outer.x0 and box.x1 <= outer.x1)
+def _place_name(
+    ax: Axes, name: str, at: tuple[float, float], taken: Sequence[Bbox], frame: Bbox, palette: Palette
+) -> Bbox:
+    """Try the places from near to far; where none is free, the last is as good as any."""
+    text = _annotate(ax, name, at, (0, 0), palette.ink, va="center", fontsize="small")
+    for dx, dy in NAME_PLACES:
+        text.set_position((dx, dy))
+        text.set_horizontalalignment("left" if dx > 0 else "right")
+        box: Bbox = text.get_window_extent()
+        if frame.x0 <= box.x0 and box.x1 <= frame.x1 and not any(box.overlaps(other) for other in taken):
+            break
+    return box
 
 
-def _annotate(ax: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], colour: str, **how: Any) -> Any:
+def _annotate(
+    ax: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], colour: str, **how: Any
+) -> Any:
     return ax.annotate(text, at, xytext=offset, textcoords="offset points", color=colour, parse_math=False, **how)
-
-
-def _text(ax: Axes, x: float, y: float, text: str, colour: str, **how: Any) -> None:
-    ax.text(x, y, text, color=colour, fontsize="small", parse_math=False, **how)
 
 
 # ---------------------------------------------------------------- reading submissions

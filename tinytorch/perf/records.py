@@ -34,6 +34,14 @@ class Machine(Record):
 
 
 @dataclass(frozen=True)
+class Memory(Record):
+    """Most memory a model held at once, and how that was found out."""
+
+    peak_bytes: int
+    method: str
+
+
+@dataclass(frozen=True)
 class Round(Record):
     """One round of measuring: both models at new places in memory, fresh inputs, pairs in random order.
 

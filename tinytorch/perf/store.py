@@ -195,9 +195,7 @@ def _url(url_or_path: str | os.PathLike[str]) -> URL:
     if url.get_backend_name() != "sqlite" or (url.database or "").startswith("file:"):
         return url
     if url.database in (None, "", ":memory:"):
-        raise StoreError(
-            "an in-memory database forgets all at the end of the process; give the path of a file"
-        )
+        raise StoreError("an in-memory database forgets all at the end of the process; give the path of a file")
     # Absolute: connections are opened per call, and the process may change its folder between two of them.
     return url.set(database=str(Path(url.database).absolute()))
 
@@ -217,9 +215,7 @@ def _engine(url: URL) -> Engine:
             connect_args={"timeout": LOCK_TIMEOUT_S} if sqlite else {},
         )
     except (ArgumentError, ImportError) as error:
-        raise StoreError(
-            f"no driver for {url}: {error}; install it, or give the path of a SQLite file"
-        ) from error
+        raise StoreError(f"no driver for {url}: {error}; install it, or give the path of a SQLite file") from error
     if sqlite:
         hooks.listen(engine, "connect", _settle_sqlite)
         hooks.listen(engine, "begin", _begin_sqlite)
@@ -227,9 +223,7 @@ def _engine(url: URL) -> Engine:
 
 
 def _settle_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = (
-        None  # transactions begin where _begin_sqlite says, not where sqlite3 guesses
-    )
+    connection.isolation_level = None  # transactions begin where _begin_sqlite says, not where sqlite3 guesses
     connection.execute("PRAGMA synchronous = FULL")  # committed is on the disk, also when the power fails
 
 
@@ -251,9 +245,7 @@ def _create_or_check(connection: Connection, where: str) -> None:
         _metadata.create_all(connection)
         connection.execute(sql.insert(_schema).values(version=SCHEMA_VERSION))
         return
-    versions = (
-        connection.execute(sql.select(_schema.c.version)).scalars().all() if _schema.name in present else []
-    )
+    versions = connection.execute(sql.select(_schema.c.version)).scalars().all() if _schema.name in present else []
     if versions != [SCHEMA_VERSION] or _submissions.name not in present:
         raise StoreError(
             f"{where} has the tables of version {versions or 'unknown'}, this program reads version "
@@ -273,9 +265,7 @@ def _row(submission: Mapping[str, Any], arrived: datetime) -> dict[str, Any]:
         "team_key": team_key(team),
         "mode": str(submission.get("mode", "practice")),
         "ranked": submission.get("ranked") is True,
-        "submission": json.loads(
-            _checked_json(stored)
-        ),  # tuples come back as lists: now, not only after a reload
+        "submission": json.loads(_checked_json(stored)),  # tuples come back as lists: now, not only after a reload
     }
 
 
@@ -317,14 +307,10 @@ def _first_not_json(value: Any, where: str = "", depth: int = 0) -> tuple[str, A
         inner = [(f"[{position}]", item) for position, item in enumerate(value)]
     else:
         good = (
-            value is None
-            or isinstance(value, (str, int))
-            or (isinstance(value, float) and math.isfinite(value))
+            value is None or isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
         )
         return None if good else (where, value)
-    return next(
-        (bad for step, item in inner if (bad := _first_not_json(item, where + step, depth + 1))), None
-    )
+    return next((bad for step, item in inner if (bad := _first_not_json(item, where + step, depth + 1))), None)
 
 
 def _report(row_id: int, submission: Mapping[str, Any]) -> Report:

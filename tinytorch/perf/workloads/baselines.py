@@ -98,7 +98,9 @@ def load_baseline(event: str, folder: Path = FILES) -> Network:
     try:
         found = file_hash(path)
         if found != registered["sha256"]:
-            raise WorkloadError(f"{path} has hash {found[:12]}, {registered['sha256'][:12]} is registered; {remedy}")
+            raise WorkloadError(
+                f"{path} has hash {found[:12]}, {registered['sha256'][:12]} is registered; {remedy}"
+            )
         network = PLANS[name].make(np.random.default_rng(0))
         network.load_weights(path)
     except (OSError, WeightsError) as error:

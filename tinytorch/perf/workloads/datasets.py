@@ -47,9 +47,7 @@ class GradingSet:
 
     def __repr__(self) -> str:
         groups = self.groups.max() + 1
-        return (
-            f"GradingSet({self.event}, {self.split}, seed {self.seed}: {len(self)} inputs in {groups} groups)"
-        )
+        return f"GradingSet({self.event}, {self.split}, seed {self.seed}: {len(self)} inputs in {groups} groups)"
 
 
 class Dataset(ABC):
@@ -235,9 +233,7 @@ def passes(batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
     """
     digits = load_digits("train")
     if batch_size > len(digits):
-        raise WorkloadError(
-            f"batch_size is {batch_size}, but there are only {len(digits)} pictures to train on"
-        )
+        raise WorkloadError(f"batch_size is {batch_size}, but there are only {len(digits)} pictures to train on")
     while True:
         order = rng.permutation(len(digits))
         for start in range(0, len(order) - batch_size + 1, batch_size):

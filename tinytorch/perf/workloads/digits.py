@@ -61,9 +61,7 @@ def _stored(name: str) -> np.ndarray:
     return read_array(FILES / "digits.npz", name, remedy)
 
 
-def perturb(
-    images: np.ndarray, rng: np.random.Generator, copies: int = 4, strength: float = 1.0
-) -> np.ndarray:
+def perturb(images: np.ndarray, rng: np.random.Generator, copies: int = 4, strength: float = 1.0) -> np.ndarray:
     """Copies of pictures, a little rotated (6 degrees), stretched and sheared (6 %) and shifted (1 pixel).
 
     Each amount is drawn evenly between minus and plus its limit. Pixels are interpolated in both directions,

@@ -119,9 +119,7 @@ def stratified(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray
         for part, rows in zip(members, np.split(shuffled, cuts), strict=True):
             part.append(rows)
     order = [rng.permutation(np.concatenate(part)) for part in members]
-    return np.concatenate(order), np.repeat(
-        np.arange(len(SPLITS), dtype=np.uint8), [len(rows) for rows in order]
-    )
+    return np.concatenate(order), np.repeat(np.arange(len(SPLITS), dtype=np.uint8), [len(rows) for rows in order])
 
 
 def text_from(sdist: Path) -> dict[str, np.ndarray]:

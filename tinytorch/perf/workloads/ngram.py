@@ -25,9 +25,7 @@ def bits_per_character(train: np.ndarray, test: np.ndarray, order: int, symbols:
         WorkloadError: the order is out of range, or a text is not longer than it.
     """
     if order not in ORDERS or min(len(train), len(test)) <= order:
-        raise WorkloadError(
-            f"order {order} with {len(train)} and {len(test)} symbols; 0 to 6, and longer texts"
-        )
+        raise WorkloadError(f"order {order} with {len(train)} and {len(test)} symbols; 0 to 6, and longer texts")
     chance = np.full(len(test) - order, 1 / symbols)
     for length in range(order + 1):
         seen = _spans(train, length, symbols)

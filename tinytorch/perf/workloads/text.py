@@ -55,9 +55,7 @@ class Alphabet:
         """
         codes = np.asarray(codes)
         if codes.size and not (0 <= codes.min() and codes.max() < len(self)):
-            raise WorkloadError(
-                f"codes run from {codes.min()} to {codes.max()}, expected 0 to {len(self) - 1}"
-            )
+            raise WorkloadError(f"codes run from {codes.min()} to {codes.max()}, expected 0 to {len(self) - 1}")
         return "".join(self.symbols[code] for code in codes)
 
 
@@ -96,9 +94,7 @@ def windows(
         WorkloadError: the text is too short for one window and its last target.
     """
     if len(codes) <= length:
-        raise WorkloadError(
-            f"the text has {len(codes)} symbols, at least {length + 1} are needed for a window"
-        )
+        raise WorkloadError(f"the text has {len(codes)} symbols, at least {length + 1} are needed for a window")
     return windows_at(codes, rng.integers(len(codes) - length, size=at_least_one("count", count)), length)
 
 

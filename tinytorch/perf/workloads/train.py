@@ -61,9 +61,15 @@ def describe(network: Network, event: str, seed: int, cpu_s: float) -> dict[str,
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tinytorch.perf.workloads.train", description=__doc__)
-    parser.add_argument("events", nargs="*", default=list(EVENTS), help=f"any of {', '.join(EVENTS)}; all by default")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights and batches (default: 0, the shipped ones)")
-    parser.add_argument("--out", type=Path, default=FILES, help="folder for the weights (default: the package's own)")
+    parser.add_argument(
+        "events", nargs="*", default=list(EVENTS), help=f"any of {', '.join(EVENTS)}; all by default"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the weights and batches (default: 0, the shipped ones)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=FILES, help="folder for the weights (default: the package's own)"
+    )
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     for event in options.events:

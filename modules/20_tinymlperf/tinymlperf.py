@@ -1,0 +1,1171 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: nbgrader,tags,-all
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: kernelspec,jupytext,-jupytext.text_representation.jupytext_version
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # TinyMLPerf: build the benchmark, then compete
+#
+# A benchmark is an instrument, and an instrument lies unless one makes it honest. In this module you build one
+# that compares two models on *your* machine: it times them in pairs, says how sure it is, checks that the fast
+# model still does its job, looks for evidence of what made it fast, and ranks. Then you use it in three events.
+
+# %% nbgrader={"grade": false, "grade_id": "threads", "locked": true, "schema_version": 3, "solution": false, "task": false}
+#| default_exp core.benchmarking
+import os
+
+from tinytorch.export import add_method
+
+# One thread for every linear algebra library, fixed before numpy is loaded: two threads on a busy machine make
+# the ratio of two identical models run from 0.7 to 70.
+for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+# %% nbgrader={"grade": false, "grade_id": "about", "locked": true, "schema_version": 3, "solution": false, "task": false}
+#| export
+"""The benchmark (Module 20): measure, summarise, profile, verify, score, rank and compete.
+
+Two models are timed in pairs on fresh inputs; the score is the ratio of their times with an interval, so it
+carries from one machine to the next. Does not: keep entries (perf.store) or draw (perf.board, perf.plots).
+"""
+
+# %% nbgrader={"grade": false, "grade_id": "imports", "locked": true, "schema_version": 3, "solution": false, "task": false}
+#| export
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinytorch.core.profiler import Clock, Profiler
+from tinytorch.perf.evidence import Facts, gather_facts
+from tinytorch.perf.machine import (
+    array_bytes,
+    at_new_places,
+    describe_machine,
+    keep_freed_memory,
+    no_garbage_collection,
+    one_blas_thread,
+    other_cpu_s,
+    peak_memory,
+)
+from tinytorch.perf.records import Evidence, Leaderboard, Quality, Report, Round, Speedup, Standing
+from tinytorch.perf.verify import (
+    check_language_model,
+    check_model,
+    checked_answer,
+    checked_description,
+    checked_link,
+    checked_team,
+)
+from tinytorch.perf.workloads.baselines import load_baseline
+from tinytorch.perf.workloads.datasets import Dataset, GradingSet, load_dataset
+from tinytorch.perf.workloads.events import EVENTS, Event, get_event
+from tinytorch.perf.workloads.scenarios import (
+    DISCIPLINES,
+    Scenario,
+    Task,
+    memory_inputs,
+    scenarios_for,
+    speed_cases,
+)
+
+# %% nbgrader={"grade": false, "grade_id": "errors", "locked": true, "schema_version": 3, "solution": false, "task": false}
+#| export
+Model = Any  # anything with predict(inputs) -> logits
+
+
+class BenchmarkError(ValueError):
+    """The benchmark cannot give an honest answer; the message says what came, what was expected, what to do."""
+
+
+# %% [markdown]
+# ## 1. Measure: time in pairs, in short blocks
+#
+# A single call may take ten microseconds, less than the clock can resolve well, so we time *blocks* of calls.
+# Whatever else runs on the machine comes and goes; a baseline block and a candidate block right after each
+# other see the same weather. We toss a coin for who goes first.
+
+
+# %% nbgrader={"grade": false, "grade_id": "time-block", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def time_block(clock: Clock, tasks: Sequence[Task]) -> float:
+    """Seconds for one task, averaged over a block in which each of `tasks` runs once.
+
+    The time this thread spent waiting for a core is taken off where the system tells it (see `Clock`).
+    """
+    ### BEGIN SOLUTION
+    calls = [call for task in tasks for call in task.calls]  # no method call of ours inside the clock
+    start = clock.now_s()
+    for function, arguments in calls:
+        function(*arguments)
+    return max(clock.now_s() - start, 1e-9) / len(tasks)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "block-sizes", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def block_sizes(
+    baseline_s: float, candidate_s: float, shortest_s: float = 1e-4, longest_s: float = 5e-3
+) -> tuple[int, int]:
+    """How many tasks make a block for each side, so that both blocks take the same time.
+
+    A block lasts as long as the slower side's single task, at least `shortest_s`. Above `longest_s` equal length
+    would cost more than it gains, and the faster side's block stays that short.
+    """
+    ### BEGIN SOLUTION
+    length_s = min(max(baseline_s, candidate_s, shortest_s), max(longest_s, shortest_s))
+    return max(1, round(length_s / baseline_s)), max(1, round(length_s / candidate_s))
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "time-pair", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def time_pair(
+    clock: Clock, baseline: Sequence[Task], candidate: Sequence[Task], baseline_first: bool
+) -> tuple[float, float]:
+    """Seconds for one task of each side, the two blocks timed right after each other."""
+    ### BEGIN SOLUTION
+    if baseline_first:
+        baseline_s = time_block(clock, baseline)
+        return baseline_s, time_block(clock, candidate)
+    candidate_s = time_block(clock, candidate)
+    return time_block(clock, baseline), candidate_s
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "time-pairs", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def time_pairs(
+    clock: Clock,
+    baseline: Sequence[Task],
+    candidate: Sequence[Task],
+    sizes: tuple[int, int],
+    slice_s: float,
+    rng: np.random.Generator,
+) -> list[tuple[float, float]]:
+    """Pairs of times until `slice_s` seconds of the clock are over, at least one pair.
+
+    Args:
+        baseline, candidate: tasks for the same inputs, in the same order; a block takes them from a random place on,
+            beginning again at the front, so that no side can tell which input comes next.
+        sizes: tasks in a block of the baseline and of the candidate.
+    """
+    ### BEGIN SOLUTION
+    pairs: list[tuple[float, float]] = []
+    end = clock.now_s() + slice_s
+    while not pairs or clock.now_s() < end:
+        start = int(rng.integers(len(baseline)))
+        blocks = [
+            [tasks[(start + step) % len(tasks)] for step in range(size)]
+            for tasks, size in zip((baseline, candidate), sizes, strict=True)
+        ]
+        pairs.append(time_pair(clock, *blocks, baseline_first=bool(rng.random() < 0.5)))
+    return pairs
+    ### END SOLUTION
+
+
+# %% [markdown]
+# ## 2. Summarise: one number, and how sure we are
+#
+# Times are skewed and sometimes wild, so we never average them. Within a round the *median* of the log ratios
+# speaks; over the rounds it is the Hodges-Lehmann centre (the median of all pairwise means), with the interval of
+# the Wilcoxon signed-rank test. Logs make "twice as fast" and "half as fast" equally far from a tie.
+
+
+# %% nbgrader={"grade": false, "grade_id": "pairwise-means", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def pairwise_means(values: Sequence[float]) -> np.ndarray:
+    """Means of all pairs of `values` (n,), each with itself too, in rising order: (n (n + 1) / 2,)."""
+    ### BEGIN SOLUTION
+    array = np.asarray(values, dtype=float)
+    first, second = np.triu_indices(len(array))
+    return np.sort((array[first] + array[second]) / 2)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "centre-and-interval", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def centre_and_interval(values: Sequence[float], z: float = 1.96) -> tuple[float, float, float]:
+    """Hodges-Lehmann centre of `values` and their Wilcoxon signed-rank interval.
+
+    Args:
+        values: (n,) at least 5, roughly symmetric around what they measure.
+        z:      normal quantile of the confidence; 1.96 for 95 %.
+
+    Returns:
+        (centre, low, high)
+
+    Raises:
+        BenchmarkError: fewer than 5 values.
+
+    Source: Hollander, Wolfe and Chicken, Nonparametric Statistical Methods, 3rd ed., sections 3.2 and 3.3.
+    """
+    ### BEGIN SOLUTION
+    n = len(values)
+    if n < 5:
+        raise BenchmarkError(f"{n} rounds are too few for an interval, at least 5 are needed; raise timing_runs")
+    means = pairwise_means(values)
+    spread = math.sqrt(n * (n + 1) * (2 * n + 1) / 24)
+    rank = max(1, math.floor(len(means) / 2 - z * spread))
+    return float(np.median(means)), float(means[rank - 1]), float(means[-rank])
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "verdict", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def verdict(low: float, high: float, tie: float = 0.02) -> str:
+    """What an interval of a speedup says: "faster", "slower", "tie" or "not settled".
+
+    Faster means more than `tie` faster with the whole interval, and slower likewise; a tie is an interval
+    that stays within about twice that of 1.
+    """
+    ### BEGIN SOLUTION
+    if low > 1 + tie:
+        return "faster"
+    if high < 1 / (1 + tie):
+        return "slower"
+    return "tie" if 1 / (1 + 2 * tie) < low and high < 1 + 2 * tie else "not settled"
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "summarise", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def summarise(log_ratios: Sequence[float], unseen: float = 0.005) -> Speedup:
+    """The speedup that the log ratios of the rounds stand for, with its 95 % interval.
+
+    Args:
+        log_ratios: (rounds,) natural logs of baseline time / candidate time.
+        unseen:     half-width, as a log, that is always there: what moves a whole run and no statistic sees.
+    """
+    ### BEGIN SOLUTION
+    centre, low, high = centre_and_interval(log_ratios)
+    half = math.hypot((high - low) / 2, unseen)
+    ratio, low, high = (math.exp(value) for value in (centre, centre - half, centre + half))
+    return Speedup(ratio, low, high, verdict(low, high))
+    ### END SOLUTION
+
+
+# %% [markdown]
+# ## 3. Profile: the instrument itself
+#
+# `CompetitionProfiler` puts the pieces together. It works in *rounds*: before each one both models are copied so
+# that their arrays lie at new places in memory, and get inputs nobody has seen. Module 15's profiler tells where
+# the time goes.
+
+
+# %% nbgrader={"grade": false, "grade_id": "competition-profiler", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+class CompetitionProfiler:
+    """Compares a model with a baseline on one event: speed, quality, memory and size.
+
+    Args:
+        warmup_runs: least calls of each model before anything is timed.
+        timing_runs: least rounds; never fewer than 12.
+        budget_s:    seconds for the timing of one event; more are used if 12 rounds take longer.
+        target:      half-width of the score's interval, as a share, at which timing may stop early.
+        seed:        of everything random; None draws one. It is kept in the results.
+        clock:       the clock to use; by default a new `Clock()`.
+
+    Raises:
+        BenchmarkError: a number of runs or a budget makes no sense.
+    """
+
+    LEAST_ROUNDS, MOST_ROUNDS = 12, 60
+    LEAST_ROUND_S = 0.02
+    LONGEST_CALL_S = 5.0
+    POOL = 48  # most inputs of a scenario in a round
+
+    def __init__(
+        self,
+        warmup_runs: int = 3,
+        timing_runs: int = 10,
+        budget_s: float = 3.0,
+        target: float = 0.01,
+        seed: int | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        ### BEGIN SOLUTION
+        if warmup_runs < 1 or timing_runs < 1 or budget_s <= 0 or target <= 0:
+            raise BenchmarkError(
+                f"warmup_runs and timing_runs are at least 1, budget_s and target above 0; "
+                f"got {warmup_runs}, {timing_runs}, {budget_s} and {target}"
+            )
+        self.warmup_runs, self.timing_runs = warmup_runs, timing_runs
+        self.budget_s, self.target = budget_s, target
+        self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+        self.clock = clock or Clock()
+        self._references: dict[tuple[int, str, str], tuple[np.ndarray, int]] = {}
+        self._kept: list[Model] = []
+        ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "profile-layers", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+@add_method(CompetitionProfiler)
+def profile_layers(self, model: Model, inputs: np.ndarray) -> Profiler:
+    """Where one answer of a tinytorch model spends its time, layer by layer (Module 15)."""
+    ### BEGIN SOLUTION
+    model.predict(inputs)
+    with Profiler(model, self.clock) as profile:
+        model.predict(inputs)
+    return profile
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "calibrate", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+@add_method(CompetitionProfiler)
+def calibrate(
+    self, baseline: Model, candidate: Model, scenario: Scenario, rng: np.random.Generator
+) -> dict[str, tuple[int, int]]:
+    """Warm both models up and find how many tasks make a block, for every case of a scenario.
+
+    Raises:
+        BenchmarkError: one call takes longer than 5 s.
+    """
+    ### BEGIN SOLUTION
+    sizes = {}
+    inputs = scenario.inputs(rng)
+    prepared = [scenario.prepare(model, inputs) for model in (baseline, candidate)]
+    for case in scenario.cases:
+        times = []
+        for tasks in prepared:
+            runs = [time_block(self.clock, [tasks[case]]) for _ in range(max(2, self.warmup_runs))]
+            times.append(min(runs[1:]))  # the first one fills caches
+        if max(times) > self.LONGEST_CALL_S:
+            raise BenchmarkError(
+                f"one call of '{case}' takes {times[1]:.1f} s, the baseline {times[0]:.2g} s; timing it would "
+                f"take minutes: make the model faster than {self.LONGEST_CALL_S:.0f} s a call first"
+            )
+        sizes[case] = block_sizes(*times)
+    return sizes
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "measure-round", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+@add_method(CompetitionProfiler)
+def measure_round(
+    self,
+    baseline: Model,
+    candidate: Model,
+    scenarios: Sequence[Scenario],
+    sizes: Mapping[str, tuple[int, int]],
+    slice_s: float,
+    seed: int,
+) -> Round:
+    """One round: both models at new places, fresh inputs, and `slice_s` seconds of pairs for every case."""
+    ### BEGIN SOLUTION
+    rng = np.random.default_rng(seed)
+    spent_before = self._spent()
+    pairs: dict[str, list[tuple[float, float]]] = {}
+    for scenario in scenarios:
+        models = both_at_new_places(baseline, candidate, rng)
+        pool = pool_size(scenario, sizes, self.POOL)
+        inputs = [scenario.inputs(rng) for _ in range(pool)]
+        prepared = [[scenario.prepare(model, each) for each in inputs] for model in models]
+        with no_garbage_collection():
+            for case in scenario.cases:
+                tasks = [[each[case] for each in side] for side in prepared]
+                settle(tasks, sizes[case])
+                pairs[case] = time_pairs(self.clock, *tasks, sizes[case], slice_s, rng)
+    spent = (now - before for now, before in zip(self._spent(), spent_before, strict=True))
+    return Round(seed, *round_medians(pairs), *spent)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "round-helpers", "locked": true, "schema_version": 3, "solution": false, "task": false}
+#| export
+@add_method(CompetitionProfiler)
+def _spent(self) -> tuple[float, float, float]:
+    """Seconds so far: wall time, waiting for a core, CPU time of other threads and children."""
+    return self.clock.wall_s(), self.clock.waited_s(), other_cpu_s()
+
+
+def round_medians(
+    pairs: Mapping[str, Sequence[tuple[float, float]]],
+) -> tuple[dict[str, float], dict[str, int], dict[str, float], dict[str, float]]:
+    """For every case: median log ratio, number of pairs, median baseline and candidate time."""
+    table = {case: np.array(each) for case, each in pairs.items()}  # case -> (pairs, 2)
+    return (
+        {case: float(np.median(np.log(each[:, 0] / each[:, 1]))) for case, each in table.items()},
+        {case: len(each) for case, each in table.items()},
+        {case: float(np.median(each[:, 0])) for case, each in table.items()},
+        {case: float(np.median(each[:, 1])) for case, each in table.items()},
+    )
+
+
+def both_at_new_places(baseline: Model, candidate: Model, rng: np.random.Generator) -> tuple[Model, Model]:
+    """Copies of both models, moved in random order: who is copied second lies more scattered."""
+    if rng.random() < 0.5:
+        moved = at_new_places(baseline, rng)
+        return moved, at_new_places(candidate, rng)
+    moved = at_new_places(candidate, rng)
+    return at_new_places(baseline, rng), moved
+
+
+def pool_size(scenario: Scenario, sizes: Mapping[str, tuple[int, int]], most: int) -> int:
+    """How many inputs a round of a scenario gets: enough that no block meets one twice."""
+    return min(most, max(2, *(max(sizes[case]) for case in scenario.cases)))
+
+
+def settle(tasks: Sequence[Sequence[Task]], sizes: tuple[int, int]) -> None:
+    """Run each side once at its new place, untimed, where a call is short enough for that to matter."""
+    if max(sizes) > 1 or len(tasks[0]) > 3:
+        for side in tasks:
+            time_block(Clock(), side[:1])
+
+
+# %% nbgrader={"grade": false, "grade_id": "measure-rounds", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+@add_method(CompetitionProfiler)
+def measure_rounds(self, baseline: Model, candidate: Model, dataset: Dataset) -> list[Round]:
+    """Rounds until the interval of the speedup is narrow enough or the budget is spent, at least 12."""
+    ### BEGIN SOLUTION
+    keep_freed_memory()
+    scenarios = scenarios_for(dataset, baseline)
+    seeds = np.random.SeedSequence(self.seed)
+    cases = speed_cases(get_event(dataset.event))
+    least = max(self.LEAST_ROUNDS, self.timing_runs)
+    rounds: list[Round] = []
+    with one_blas_thread():
+        rng = np.random.default_rng(seeds.spawn(1)[0])
+        sizes: dict[str, tuple[int, int]] = {}
+        for scenario in scenarios:
+            sizes |= self.calibrate(baseline, candidate, scenario, rng)
+        slice_s = max(self.LEAST_ROUND_S, self.budget_s / 30) / len(sizes)
+        end = time.perf_counter() + self.budget_s
+        while len(rounds) < least or (time.perf_counter() < end and len(rounds) < self.MOST_ROUNDS):
+            seed = int(seeds.spawn(1)[0].generate_state(1)[0])
+            rounds.append(self.measure_round(baseline, candidate, scenarios, sizes, slice_s, seed))
+            if len(rounds) >= least and is_settled(rounds, cases, self.target):
+                break
+    return rounds
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "combine", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def combine(rounds: Iterable[Round], cases: Sequence[str]) -> list[float]:
+    """Log of the geometric mean over `cases`, for every round: a mean of logs."""
+    ### BEGIN SOLUTION
+    return [float(np.mean([each.log_ratios[case] for case in cases])) for each in rounds]
+    ### END SOLUTION
+
+
+def is_settled(rounds: Sequence[Round], cases: Sequence[str], target: float) -> bool:
+    """Is the interval of the speedup over `cases` within `target` of its centre?"""
+    result = summarise(combine(rounds, cases))
+    return math.log(result.high / result.low) / 2 <= target
+
+
+# %% [markdown]
+# ## 4. Events: one suite, one protocol
+#
+# Three events on real data, each with a trained baseline.
+
+
+# %% nbgrader={"grade": false, "grade_id": "suite", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+class TinyMLPerf:
+    """The suite: three events, each with a trained baseline and a dataset.
+
+    Args:
+        split: "public" to practise on; "official" is what a referee uses.
+    """
+
+    def __init__(self, split: str = "public") -> None:
+        self.split = split
+
+    def get_available_events(self) -> dict[str, str]:
+        """Names of the events, each with one line that says what it is."""
+        ### BEGIN SOLUTION
+        return {event.name: event.summary for event in EVENTS.values()}
+        ### END SOLUTION
+
+    def load_benchmark(self, event_name: str) -> tuple[Model, Dataset]:
+        """A fresh copy of the trained baseline of an event, and the event's dataset.
+
+        Raises:
+            WorkloadError: there is no such event (the message lists them), or its weights are damaged.
+        """
+        ### BEGIN SOLUTION
+        return load_baseline(event_name), load_dataset(event_name, self.split)
+        ### END SOLUTION
+
+
+# %% [markdown]
+# ## 5. Verify: the floor
+#
+# A fast wrong model is worth nothing. Both models answer the same fresh inputs, so the difference is *paired*, and
+# copies of one picture count once in its standard error.
+
+
+# %% nbgrader={"grade": false, "grade_id": "example-errors", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def example_errors(metric: str, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How wrong the model is on each example: (N,) floats.
+
+    Args:
+        metric: "accuracy" (0 where the largest logit is the label's, else 1) or "bits_per_character"
+            (-log2 of the label's probability, averaged over the positions of the example).
+        logits: (N, classes) or (N, T, classes)
+        labels: (N,) or (N, T)
+    """
+    ### BEGIN SOLUTION
+    if metric == "accuracy":
+        return (logits.argmax(axis=-1) != labels).astype(float)
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    chosen = np.take_along_axis(log_p, labels[..., None], axis=-1)[..., 0]
+    return -chosen.reshape(len(labels), -1).mean(axis=1) / math.log(2)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "paired-difference", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def paired_difference(candidate: np.ndarray, baseline: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    """Mean of candidate - baseline and its standard error; rows of one group go together and count once.
+
+    Args:
+        candidate, baseline: (N,) errors on the same examples.
+        groups: (N,) integers from 0.
+    """
+    ### BEGIN SOLUTION
+    difference = candidate - baseline
+    means = np.bincount(groups, difference) / np.bincount(groups)  # (number of groups,)
+    return float(difference.mean()), float(means.std(ddof=1) / math.sqrt(len(means)))
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "judge-quality", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def judge_quality(event: Event, logits: np.ndarray, baseline_logits: np.ndarray, graded: GradingSet) -> Quality:
+    """Compare a model with its baseline on the same fresh inputs, and the difference with the event's floor.
+
+    The point estimate decides; within one standard error of the floor the result is marked borderline.
+    """
+    ### BEGIN SOLUTION
+    errors = [example_errors(event.metric, each, graded.labels) for each in (logits, baseline_logits)]
+    difference, standard_error = paired_difference(*errors, graded.groups)
+    value, baseline = (float(each.mean()) for each in errors)
+    if event.metric == "accuracy":
+        value, baseline = 1 - value, 1 - baseline
+    return Quality(
+        metric=event.metric,
+        value=value,
+        baseline=baseline,
+        difference=difference,
+        standard_error=standard_error,
+        floor=event.floor,
+        ok=difference <= event.floor,
+        borderline=abs(difference - event.floor) < standard_error,
+        seed=graded.seed,
+        examples=len(graded),
+    )
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "answers", "locked": true, "schema_version": 3, "solution": false, "task": false}
+#| export
+def answers(model: Model, graded: GradingSet, batch: int = 200) -> np.ndarray:
+    """Logits for a whole grading set, a batch at a time, each checked for shape, dtype and finite values."""
+    event = get_event(graded.event)
+    starts = range(0, len(graded), batch)
+    return np.concatenate([checked_answer(model, graded.inputs[at : at + batch], event) for at in starts])
+
+
+# %% [markdown]
+# ## 6. Score: speed, balance, ten disciplines, and evidence for innovation
+
+
+# %% nbgrader={"grade": false, "grade_id": "composite", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def composite_score(speed: float, innovation: float, weight: float = 0.7) -> float:
+    """The rule of the course: 0.7 x speed + 0.3 x innovation.
+
+    Raises:
+        BenchmarkError: the weight is outside 0..1.
+    """
+    ### BEGIN SOLUTION
+    if not 0 <= weight <= 1:
+        raise BenchmarkError(f"the weight of speed is between 0 and 1, got {weight}")
+    return weight * speed + (1 - weight) * innovation
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "disciplines", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def discipline_logs(
+    rounds: Sequence[Round], memory_ratio: float, size_ratio: float, limit: float = 100.0
+) -> dict[str, list[float]]:
+    """Log ratios of the ten disciplines of the Decathlon, one for each round, clipped to 1/10 .. `limit`.
+
+    Args:
+        memory_ratio, size_ratio: baseline / model, of peak memory and of the weights' bytes.
+    """
+    ### BEGIN SOLUTION
+    low, high = math.log(0.1), math.log(limit)
+    fixed = {"peak memory": math.log(memory_ratio), "model size": math.log(size_ratio)}
+    logs = {
+        name: combine(rounds, cases) if cases else [fixed[name]] * len(rounds)
+        for name, cases in DISCIPLINES.items()
+    }
+    return {name: [min(max(value, low), high) for value in values] for name, values in logs.items()}
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "event-logs", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def event_logs(event: Event, rounds: Sequence[Round], memory_ratio: float, size_ratio: float) -> list[float]:
+    """Log of the event's own score, one for each round.
+
+    Sprint: the speedup. Marathon: the cube root of speedup x memory ratio x size ratio. Decathlon: the geometric
+    mean of its ten disciplines.
+    """
+    ### BEGIN SOLUTION
+    speed = combine(rounds, speed_cases(event))
+    if event.rule == "speed":
+        return speed
+    if event.rule == "balance":
+        return [(value + math.log(memory_ratio) + math.log(size_ratio)) / 3 for value in speed]
+    ten = discipline_logs(rounds, memory_ratio, size_ratio)
+    return [float(np.mean(values)) for values in zip(*ten.values(), strict=True)]
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "medal", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def medal(event: Event, score: Speedup) -> str | None:
+    """The best medal whose threshold the whole interval of the score reaches, or None."""
+    ### BEGIN SOLUTION
+    reached = [
+        name for name, least in zip(("bronze", "silver", "gold"), event.medals, strict=True) if score.low >= least
+    ]
+    return reached[-1] if reached else None
+    ### END SOLUTION
+
+
+# %% [markdown]
+# ### Innovation by evidence
+#
+# Words are claims. Points come from the model: bits per weight that the answers depend on, weights that are gone,
+# mistakes shared with the teacher, time lost when the kernel is taken away, memory, and what a compressor finds.
+
+
+# %% nbgrader={"grade": false, "grade_id": "clip-share", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def share_of(value: float, nothing: float, everything: float) -> float:
+    """Where `value` lies between `nothing` (0.0) and `everything` (1.0), clipped to 0..1."""
+    ### BEGIN SOLUTION
+    return min(1.0, max(0.0, (value - nothing) / (everything - nothing)))
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "evidence", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def evidence_scores(facts: Facts) -> dict[str, tuple[float, str]]:
+    """Points (0..1) and the finding behind them, for each of the six families."""
+    ### BEGIN SOLUTION
+    gone = 1 - facts.weights / max(1, facts.baseline_weights)
+    inherited = facts.provenance > 0.5
+    kernel = math.log2(max(facts.kernel_speedup, 1e-3))
+    memory = math.log2(facts.memory_ratio) if facts.memory_ratio else 0.0
+    agreement = facts.agreement or 0.0
+    return {
+        "quantization": (
+            share_of(math.log2(32 / max(facts.bits_per_weight, 1)), 0, 3),
+            f"{facts.bits_per_weight:.1f} bits per weight",
+        ),
+        "pruning": (share_of(gone, 0.3, 0.9) if inherited else 0.0, f"{gone:.0%} of the baseline's weights gone"),
+        "distillation": (
+            share_of(agreement, 0.4, 0.8) if gone > 0.3 and not inherited else 0.0,
+            f"makes {agreement:.0%} of the baseline's mistakes",
+        ),
+        "custom kernels": (share_of(kernel, 0.1, 3), f"{facts.kernel_speedup:.2f}x slower without its kernels"),
+        "memory optimization": (share_of(memory, 0.1, 4), f"{2**memory:.1f}x less peak memory"),
+        "compression": (share_of(math.log2(facts.packed_ratio), 0.5, 2), f"packs {facts.packed_ratio:.2f}x"),
+    }
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "claims", "locked": true, "schema_version": 3, "solution": false, "task": false}
+#| export
+CLAIM_WORDS: dict[str, tuple[str, ...]] = {
+    "quantization": ("quanti", "int8", "int4", "int16", "bits", "low-precision", "fp16"),
+    "pruning": ("prun", "spars", "weight removal"),
+    "distillation": ("distil", "teacher", "student", "knowledge transfer"),
+    "custom kernels": ("kernel", "simd", "vectori", "numba", "fused", "fusion", "im2col"),
+    "memory optimization": ("memory", "in-place", "buffer", "cache", "caching", "checkpoint"),
+    "compression": ("compress", "weight sharing", "huffman", "codebook", "packed"),
+}
+
+
+def claimed_families(description: str) -> set[str]:
+    """Families that the words of a description point to; fills a column, never adds a point."""
+    text = description.casefold()
+    return {family for family, words in CLAIM_WORDS.items() if any(word in text for word in words)}
+
+
+# %% nbgrader={"grade": false, "grade_id": "innovation-score", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def innovation_score(points: Iterable[float]) -> float:
+    """0.5 x best + 0.3 x second + 0.2 x third of the families' points: depth first, then breadth."""
+    ### BEGIN SOLUTION
+    best = sorted(points, reverse=True)[:3]
+    return float(sum(weight * value for weight, value in zip((0.5, 0.3, 0.2), best, strict=False)))
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "innovation-detector", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+class InnovationDetector:
+    """Finds what was done to a model by looking at it and by intervening, never by reading about it."""
+
+    PROBES, SEED = 16, 7
+
+    def analyze_innovation(
+        self,
+        model: Model,
+        optimization_description: str = "",
+        event_name: str | None = None,
+        memory_ratio: float | None = None,
+    ) -> Report:
+        """Evidence for the six families, with the score they add up to.
+
+        Args:
+            model:      the optimised model.
+            optimization_description: what its makers say; only fills `claimed_techniques`.
+            event_name: the event it is for; by default found out from what the model accepts.
+            memory_ratio: baseline's peak memory / the model's, where it was measured.
+
+        Returns:
+            Mapping with `innovation_score` (0..1), `detected_techniques` (families with evidence, strongest
+            first), `claimed_techniques`, `evidence` (a list, one for each family) and `facts`.
+        """
+        ### BEGIN SOLUTION
+        check_model(model)
+        event = get_event(event_name) if event_name else event_of(model)
+        facts = self.facts(model, event, memory_ratio)
+        claimed = claimed_families(checked_description(optimization_description))
+        found = [
+            Evidence(family, round(points, 2), finding, family in claimed)
+            for family, (points, finding) in evidence_scores(facts).items()
+        ]
+        found.sort(key=lambda each: -each.score)
+        return Report(
+            innovation_score=round(innovation_score(each.score for each in found), 3),
+            detected_techniques=[each.family for each in found if each.verified],
+            claimed_techniques=sorted(claimed),
+            evidence=[each.to_dict() for each in found],
+            facts=facts.to_dict(),
+        )
+        ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "detector-facts", "locked": true, "schema_version": 3, "solution": false, "task": false}
+#| export
+@add_method(InnovationDetector)
+def facts(self, model: Model, event: Event, memory_ratio: float | None) -> Facts:
+    """Look at the model beside its event's baseline, on inputs of the public split."""
+    dataset, baseline = load_dataset(event.name), load_baseline(event.name)
+    probes = dataset.batch(self.PROBES, np.random.default_rng(self.SEED))
+    graded = dataset.grading_set(self.SEED, copies=1)
+    chosen, reference = (answers(each, graded).argmax(axis=-1) for each in (model, baseline))
+    with one_blas_thread():
+        return gather_facts(model, baseline, probes, (chosen, reference, graded.labels), memory_ratio)
+
+
+def event_of(model: Model) -> Event:
+    """The event whose inputs the model answers.
+
+    Raises:
+        BenchmarkError: it answers none; pass event_name to see why.
+    """
+    for event in EVENTS.values():
+        probe = load_dataset(event.name).batch(2, np.random.default_rng(0))
+        try:
+            checked_answer(model, probe, event)
+        except ValueError:
+            continue
+        return event
+    raise BenchmarkError(
+        f"{type(model).__name__} answers the inputs of no event; pass event_name to see what is wrong"
+    )
+
+
+# %% [markdown]
+# ## 7. Rank: who is really ahead of whom?
+
+
+# %% nbgrader={"grade": false, "grade_id": "rank", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def rank(scores: Sequence[tuple[float, float, float]]) -> list[int]:
+    """Ranks for (score, low, high), best first; who cannot be told from the leader of a band shares its rank.
+
+    The best score leads the first band; everyone whose interval reaches the leader's is in it. The next one leads the
+    next band, with the rank of its place: 1, 1, 3.
+    """
+    ### BEGIN SOLUTION
+    order = sorted(range(len(scores)), key=lambda index: -scores[index][0])
+    ranks = [0] * len(scores)
+    leader_rank, leader_low = 0, math.inf
+    for place, index in enumerate(order, start=1):
+        _, low, high = scores[index]
+        if high < leader_low or place == 1:
+            leader_rank, leader_low = place, low
+        ranks[index] = leader_rank
+    return ranks
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "score-interval", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def score_interval(submission: Mapping[str, Any], metric: str) -> tuple[float, float, float]:
+    """(score, low, high) of a submission on one leaderboard: "speed", "innovation" or "composite"."""
+    ### BEGIN SOLUTION
+    speed, (low, high) = submission["speedup_vs_baseline"], submission["speedup_ci"]
+    innovation = submission["innovation_score"]
+    if metric == "speed":
+        return speed, low, high
+    if metric == "innovation":
+        return innovation, innovation, innovation
+    if metric == "composite":
+        return tuple(composite_score(each, innovation) for each in (speed, low, high))
+    raise BenchmarkError(f"unknown leaderboard {metric!r}; known: speed, innovation, composite")
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "leaderboard", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def make_leaderboard(event: Event, metric: str, submissions: Sequence[Mapping[str, Any]]) -> Leaderboard:
+    """The board of one event: each team's best ranked submission; teams without one are listed with the reason."""
+    ### BEGIN SOLUTION
+    best: dict[str, Mapping[str, Any]] = {}
+    reasons: dict[str, str] = {}
+    for submission in submissions:
+        team = submission["team_name"]
+        if not submission["ranked"]:
+            reasons[team] = "; ".join(submission["reasons"])
+        elif team not in best or score_interval(submission, metric) > score_interval(best[team], metric):
+            best[team] = submission
+    rows = sorted(best.items(), key=lambda item: (-score_interval(item[1], metric)[0], item[0]))
+    scores = [score_interval(submission, metric) for _, submission in rows]
+    ranks = rank(scores)
+    standings = tuple(
+        Standing(place, ranks.count(place) > 1, team, *score, submission)
+        for place, score, (team, submission) in zip(ranks, scores, rows, strict=True)
+    )
+    unranked = tuple((team, reason) for team, reason in reasons.items() if team not in best)
+    return Leaderboard(event.name, event.title, metric, standings, unranked, machine_notes(list(best.values())))
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "machine-notes", "locked": true, "schema_version": 3, "solution": false, "task": false}
+#| export
+def machine_notes(submissions: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """A warning where a board mixes machines: another BLAS kernel moves a ratio by up to 1.5 times."""
+    kinds = {"{processor}, {blas}, {clock}".format(**each["machine"]) for each in submissions}
+    return (f"mixes {len(kinds)} kinds of machine: {'; '.join(sorted(kinds))}",) if len(kinds) > 1 else ()
+
+
+# %% [markdown]
+# ## 8. Compete
+
+
+# %% nbgrader={"grade": false, "grade_id": "benchmark-model", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+@add_method(CompetitionProfiler)
+def benchmark_model(
+    self,
+    optimized_model: Model,
+    dataset: Dataset,
+    baseline_model: Model | None = None,
+) -> Report:
+    """Compare a model with a baseline: valid answers, quality, memory, size, then speed.
+
+    Args:
+        optimized_model: anything with `predict(inputs) -> logits`.
+        dataset:         from `load_benchmark`; says which event it is.
+        baseline_model:  what to compare with; by default the event's trained baseline.
+
+    Returns:
+        Mapping that `json.dumps` takes: `speedup_vs_baseline` (1.0 is a tie), `speedup_ci`, `verdict`,
+        `event_score`, `accuracy`, `accuracy_ok`, `peak_memory_bytes`, `model_bytes`, the raw `rounds`, the
+        `machine` and more.
+
+    Raises:
+        VerifyError: the model's answers are not valid.
+        BenchmarkError: the model is too slow to be timed.
+    """
+    ### BEGIN SOLUTION
+    event = get_event(dataset.event)
+    baseline = load_baseline(event.name) if baseline_model is None else baseline_model
+    check_model(baseline)
+    quality = self.measure_quality(optimized_model, dataset, baseline)
+    resources = self.measure_resources(optimized_model, dataset, baseline)
+    rounds = self.measure_rounds(baseline, optimized_model, dataset)
+    return make_results(event, rounds, quality, resources) | {
+        "seed": self.seed,
+        "machine": describe_machine(self.clock.name).to_dict(),
+    }
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "measure-quality", "locked": true, "schema_version": 3, "solution": false, "task": false}
+#| export
+@add_method(CompetitionProfiler)
+def measure_quality(self, model: Model, dataset: Dataset, baseline: Model) -> dict[str, Any]:
+    """Check the model's answers on fresh inputs and compare their quality with the baseline's."""
+    event, graded = get_event(dataset.event), dataset.grading_set(self.seed)
+    checked_answer(model, graded.inputs[:2], event)  # a quick refusal before the long work
+    if event.task == "tokens":
+        check_language_model(model, baseline, graded.inputs[:4], event)
+    logits, reference = answers(model, graded), self._reference(baseline, dataset, graded)[0]
+    quality = judge_quality(event, logits, reference, graded)
+    accuracy, baseline_accuracy = (
+        float((each.argmax(axis=-1) == graded.labels).mean()) for each in (logits, reference)
+    )
+    return {
+        "accuracy": accuracy,
+        "baseline_accuracy": baseline_accuracy,
+        "accuracy_ok": quality.ok,
+        "quality": quality.to_dict(),
+    }
+
+
+@add_method(CompetitionProfiler)
+def measure_resources(self, model: Model, dataset: Dataset, baseline: Model) -> dict[str, Any]:
+    """Peak memory at the event's largest batch, and bytes of the weights, of both models."""
+    inputs = memory_inputs(dataset, np.random.default_rng(self.seed))
+    with one_blas_thread():
+        memory = peak_memory(model, lambda each: each.predict(inputs))
+    return {
+        "peak_memory_bytes": memory.peak_bytes,
+        "baseline_peak_memory_bytes": self._reference(baseline, dataset, None)[1],
+        "memory_method": memory.method,
+        "model_bytes": weight_bytes(model),
+        "baseline_model_bytes": weight_bytes(baseline),
+    }
+
+
+@add_method(CompetitionProfiler)
+def _reference(self, baseline: Model, dataset: Dataset, graded: GradingSet | None) -> tuple[np.ndarray, int]:
+    """The baseline's logits on the grading set and its peak memory, worked out once for each baseline."""
+    key = (id(baseline), dataset.event, dataset.split)
+    if key not in self._references:
+        graded = dataset.grading_set(self.seed) if graded is None else graded
+        inputs = memory_inputs(dataset, np.random.default_rng(self.seed))
+        with one_blas_thread():
+            logits = answers(baseline, graded)
+            peak = peak_memory(baseline, lambda each: each.predict(inputs)).peak_bytes
+        self._references[key] = (logits, peak)
+        self._kept.append(baseline)  # so that its id is not used again
+    return self._references[key]
+
+
+def weight_bytes(model: Model) -> int:
+    """Bytes of a model's weights as they are stored: `state_dict()` where there is one, else all its arrays."""
+    if callable(getattr(model, "state_dict", None)):
+        return sum(array.nbytes for array in model.state_dict().values())
+    return array_bytes(model)
+
+
+# %% nbgrader={"grade": false, "grade_id": "results", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def make_results(
+    event: Event, rounds: Sequence[Round], quality: Mapping[str, Any], resources: Mapping[str, Any]
+) -> Report:
+    """Everything measured, and the scores that follow from it; a score can be worked out again from the rounds."""
+    ### BEGIN SOLUTION
+    speed = summarise(combine(rounds, speed_cases(event)))
+    memory_ratio = resources["baseline_peak_memory_bytes"] / resources["peak_memory_bytes"]
+    size_ratio = resources["baseline_model_bytes"] / resources["model_bytes"]
+    score = summarise(event_logs(event, rounds, memory_ratio, size_ratio))
+    times = [geometric_mean_time(rounds, speed_cases(event), side) for side in ("baseline_s", "candidate_s")]
+    results = Report(
+        event_name=event.name,
+        speedup_vs_baseline=speed.ratio,
+        speedup_ci=[speed.low, speed.high],
+        verdict=speed.verdict,
+        baseline_time_s=times[0],
+        optimized_time_s=times[1],
+        event_score=score.ratio,
+        event_score_ci=[score.low, score.high],
+        medal=medal(event, score) if quality["accuracy_ok"] else None,
+        **quality,
+        **resources,
+        cases={case: summarise(combine(rounds, [case])).to_dict() for case in rounds[0].log_ratios},
+    )
+    if event.rule == "decathlon":
+        ten = discipline_logs(rounds, memory_ratio, size_ratio)
+        results["disciplines"] = {name: summarise(logs).to_dict() for name, logs in ten.items()}
+    results["rounds"] = [each.to_dict() for each in rounds]
+    return results
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "geometric-mean-time", "locked": true, "schema_version": 3, "solution": false, "task": false}
+#| export
+def geometric_mean_time(rounds: Sequence[Round], cases: Sequence[str], side: str) -> float:
+    """Seconds of one call: median over the rounds, then the geometric mean over the cases."""
+    medians = [float(np.median([getattr(each, side)[case] for each in rounds])) for case in cases]
+    return math.exp(float(np.mean(np.log(medians))))
+
+
+# %% nbgrader={"grade": false, "grade_id": "competition", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+class TinyMLPerfCompetitionPlus:
+    """Takes entries, measures and scores them, and keeps three leaderboards an event.
+
+    Args:
+        store:    where entries are kept: a `perf.store.Store`, a path or URL for one, or None for the default
+            (the file tinymlperf.sqlite, or what TINYMLPERF_STORE names).
+        profiler: the instrument; by default `CompetitionProfiler()`.
+    """
+
+    def __init__(self, store: Any = None, profiler: CompetitionProfiler | None = None) -> None:
+        ### BEGIN SOLUTION
+        self.store = open_store(store)
+        self.profiler = profiler or CompetitionProfiler()
+        self.tinyperf = TinyMLPerf()
+        self.innovation_detector = InnovationDetector()
+        self._benchmarks: dict[str, tuple[Model, Dataset]] = {}
+        ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "submit-entry", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+@add_method(TinyMLPerfCompetitionPlus)
+def submit_entry(
+    self,
+    team_name: str,
+    event_name: str,
+    optimized_model: Model,
+    optimization_description: str = "",
+    github_url: str = "",
+) -> Report:
+    """Measure, verify, score and store one entry in *practice* mode, and return what was stored.
+
+    An entry below the accuracy floor is stored with its reason and never ranked.
+
+    Raises:
+        VerifyError: a name, text or link is not valid, or the model's answers are not; nothing is stored then.
+        WorkloadError: there is no such event.
+        StoreError: the entry cannot be written; what is stored already is safe.
+    """
+    ### BEGIN SOLUTION
+    words = {
+        "team_name": checked_team(team_name),
+        "event_name": get_event(event_name).name,
+        "optimization_description": checked_description(optimization_description),
+        "github_url": checked_link(github_url),
+        "mode": "practice",
+    }
+    baseline, dataset = self._benchmark(event_name)
+    results = self.profiler.benchmark_model(optimized_model, dataset, baseline)
+    ratio = results["baseline_peak_memory_bytes"] / results["peak_memory_bytes"]
+    innovation = self.innovation_detector.analyze_innovation(
+        optimized_model, optimization_description, event_name, ratio
+    )
+    return self.store.append(Report(words | results | judged(results, innovation)))
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "judged", "locked": false, "schema_version": 3, "solution": true, "task": false}
+#| export
+def judged(results: Mapping[str, Any], innovation: Mapping[str, Any]) -> dict[str, Any]:
+    """Scores, rank-worthiness and reasons; below the floor there is no innovation and no rank."""
+    ### BEGIN SOLUTION
+    quality, ok = results["quality"], results["accuracy_ok"]
+    score = innovation["innovation_score"] if ok else 0.0
+    reasons = [] if ok else [floor_reason(quality)]
+    return dict(innovation) | {
+        "innovation_score": score,
+        "speed_score": results["speedup_vs_baseline"],
+        "composite_score": composite_score(results["speedup_vs_baseline"], score),
+        "ranked": ok,
+        "reasons": reasons,
+    }
+    ### END SOLUTION
+
+
+def floor_reason(quality: Mapping[str, Any]) -> str:
+    """Why an entry is not ranked, in words."""
+    worse, floor = quality["difference"], quality["floor"]
+    if quality["metric"] == "accuracy":
+        return f"{worse * 100:.1f} points less accuracy than the baseline, at most {floor * 100:.1f} allowed"
+    return f"{worse:.3f} bits per character more than the baseline, at most {floor:.3f} allowed"
+
+
+# %% nbgrader={"grade": false, "grade_id": "boards", "locked": true, "schema_version": 3, "solution": false, "task": false}
+#| export
+@add_method(TinyMLPerfCompetitionPlus)
+def leaderboard(self, event_name: str, metric: str = "speed") -> Leaderboard:
+    """One board of an event as a record: metric "speed", "innovation" or "composite"."""
+    event = get_event(event_name)
+    return make_leaderboard(event, metric, self.store.submissions(event=event.name))
+
+
+@add_method(TinyMLPerfCompetitionPlus)
+def display_leaderboard(self, event_name: str) -> None:
+    """Show the speed leaderboard of an event."""
+    show_boards(self.leaderboard(event_name, "speed"))
+
+
+@add_method(TinyMLPerfCompetitionPlus)
+def display_innovation_leaderboard(self, event_name: str) -> None:
+    """Show the innovation leaderboard of an event."""
+    show_boards(self.leaderboard(event_name, "innovation"))
+
+
+@add_method(TinyMLPerfCompetitionPlus)
+def display_composite_leaderboard(self, event_name: str) -> None:
+    """Show the composite leaderboard of an event."""
+    show_boards(self.leaderboard(event_name, "composite"))
+
+
+@add_method(TinyMLPerfCompetitionPlus)
+def display_all_enhanced_leaderboards(self) -> None:
+    """Show all three leaderboards of all events."""
+    boards = [
+        self.leaderboard(event, metric) for event in EVENTS for metric in ("speed", "innovation", "composite")
+    ]
+    show_boards(*boards)
+
+
+@add_method(TinyMLPerfCompetitionPlus)
+def _benchmark(self, event_name: str) -> tuple[Model, Dataset]:
+    if event_name not in self._benchmarks:
+        self._benchmarks[event_name] = self.tinyperf.load_benchmark(event_name)
+    return self._benchmarks[event_name]
+
+
+def open_store(store: Any) -> Any:
+    """`store` itself if it can append, else a `perf.store.Store` at that path or URL."""
+    if callable(getattr(store, "append", None)) and callable(getattr(store, "submissions", None)):
+        return store
+    from tinytorch.perf.store import Store  # here: a benchmark without a store must not load a database
+
+    return Store() if store is None else Store(store)
+
+
+def show_boards(*boards: Leaderboard) -> None:
+    """Draw boards where one looks: in the notebook, or as text in a terminal."""
+    from tinytorch.perf.board import show  # here: measuring must not load what draws
+
+    for board in boards:
+        show(board)

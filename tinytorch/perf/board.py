@@ -1,0 +1,788 @@
+"""Leaderboards to look at: a text table, an HTML table, and one page with the boards and charts of all events.
+
+Pure functions of records. Every word that may come from a student is cleaned and escaped, the page forbids all
+scripts, and light or dark is a matter of CSS variables. Does not: rank, score, draw charts or know widgets.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import math
+import os
+import tempfile
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from tinytorch.perf.records import Leaderboard, Standing
+
+Submission = Mapping[str, Any]
+Chart = tuple[str, str | bytes]  # what it shows in words, and an inline SVG or the bytes of a PNG
+
+LONGEST_NAME = 40  # characters of a team's name on a board; the whole name is in its tooltip
+LONGEST_LINE = 110  # characters of a description
+LONGEST_NOTE = 240
+MEDALS = {1: "gold", 2: "silver", 3: "bronze"}
+
+
+class BoardError(ValueError):
+    """A leaderboard cannot be shown as it is."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How the scores of one board are shown."""
+
+    title: str
+    about: str
+    baseline: float  # what the unmodified baseline scores; a medal is only for more
+    unit: str = ""
+    logarithmic: bool = False
+
+    def number(self, score: float) -> str:
+        return f"{score:.2f}{self.unit}" if abs(score) < 100 else f"{score:.0f}{self.unit}"
+
+
+METRICS = {
+    "speed": Metric("Speed", "score of the event, baseline = 1×, log scale", 1.0, "×", logarithmic=True),
+    "innovation": Metric("Innovation", "evidence found in the model, 0 to 1", 0.0),
+    "composite": Metric("Composite", "0.7 × speed + 0.3 × innovation", 0.7),
+}
+
+# ---------------------------------------------------------------- text
+
+
+def board_text(board: Leaderboard, own_team: str | None = None) -> str:
+    """The board as a table of fixed-width text, for a terminal or wherever no HTML is shown."""
+    metric = _metric(board)
+    width = max([0, *(_width(_clean(row.team)) for row in board.standings)])
+    lines = [f"{board.title}: {metric.title}, {metric.about}", ""]
+    for row in board.standings:
+        name = _clean(row.team)
+        name += " " * (width - _width(name))
+        own = "  <- you" if _same_team(row.team, own_team) else ""
+        number = metric.number(row.score)
+        lines.append(f"{_rank(row):>4}  {name}  {number:>7}  {_interval(row):>13}{own}")
+    if not board.standings:
+        lines.append("   No ranked entry yet.")
+    if board.unranked:
+        lines += ["", "Not ranked:"]
+        lines += [f"   {_clean(team)}: {_clean(reason, LONGEST_NOTE)}" for team, reason in board.unranked]
+    notes = [_clean(note, LONGEST_NOTE) for note in (*board.notes, *_legend(board))]
+    return "\n".join([*lines, *([""] if notes else []), *notes, ""])
+
+
+# ---------------------------------------------------------------- one board as HTML
+
+
+def board_html(board: Leaderboard, style: bool = True, own_team: str | None = None) -> str:
+    """The board as an HTML fragment: a real table with a bar and its interval in each row.
+
+    Args:
+        board:    to show.
+        style:    with the style sheet; hand in False where it is on the page already.
+        own_team: whose row is marked "you".
+
+    Raises:
+        BoardError: the metric is unknown, or a score cannot stand on the axis.
+    """
+    return (f"<style>{BOARD_CSS}</style>" if style else "") + _board(board, own_team, _legend(board))
+
+
+def _board(board: Leaderboard, own_team: str | None, legend: Sequence[str]) -> str:
+    metric, scale, columns = _metric(board), _scale(board), _columns(board)
+    caption = _tag("b", metric.title) + " " + _tag("span", _escape(board.title), cls="tp-event")
+    caption += " " + _tag("span", metric.about, cls="tp-about")
+    parts = [_tag("caption", caption), _head(columns, scale), *_bands(board, columns, scale, own_team)]
+    lines = f"--tp-lines:{scale.lines(metric.baseline)}"
+    table = _tag("table", "".join(parts), cls=f"tp-table tp-{board.metric}", style=lines) + _unranked(board)
+    notes = " ".join(_tag("span", _escape(line, LONGEST_NOTE)) for line in (*board.notes, *legend))
+    table += _tag("p", notes, cls="tp-notes") if notes else ""
+    marks = {"data-testid": "board", "data-event": board.event, "data-metric": board.metric}
+    return _tag("div", table, cls="tp tp-board", **marks)
+
+
+def _head(columns: Sequence[Column], scale: Scale) -> str:
+    first = scale.ticks().index(1.0 if scale.logarithmic else 0.0)
+    ticks = [_tick(scale, tick, (place - first) % 2 == 1) for place, tick in enumerate(scale.ticks())]
+    chart = _tag("span", "Chart", cls="tp-hidden") + _tag(
+        "span", "".join(ticks), cls="tp-axis", aria_hidden="true"
+    )
+    cells = [_tag("th", "Rank", scope="col", cls="tp-rank"), _tag("th", "Team", scope="col", cls="tp-team")]
+    cells.append(_tag("th", chart, scope="col", cls="tp-chart"))
+    cells += [_tag("th", column.title, scope="col", cls=column.cls) for column in columns]
+    return _tag("thead", _tag("tr", "".join(cells)))
+
+
+def _tick(scale: Scale, tick: float, fine: bool) -> str:
+    """A label of the axis; a fine one is left out on a narrow screen."""
+    place = f"left:{scale.position(tick):.2f}%"
+    return _tag("span", f"{tick:g}{scale.unit}", cls="tp-fine" if fine else None, style=place)
+
+
+def _bands(board: Leaderboard, columns: Sequence[Column], scale: Scale, own_team: str | None) -> list[str]:
+    """One body for each group of teams that share a rank; the baseline goes above all that are worse."""
+    metric, baseline, bodies = _metric(board), _baseline(board, columns), []
+    for _, teams in groupby(board.standings, key=lambda row: row.rank):
+        band = list(teams)
+        if band[0].score < metric.baseline:
+            bodies.append(baseline)
+            baseline = ""
+        rows = [_row(row, board, columns, scale, _same_team(row.team, own_team)) for row in band]
+        bodies.append(_tag("tbody", "".join(rows), cls="tp-band" if len(band) > 1 else None))
+    if not bodies:
+        cell = _tag("td", "No ranked entry yet.", colspan=2)
+        bodies.append(_tag("tbody", _tag("tr", cell), cls="tp-empty"))
+    return [*bodies, baseline]
+
+
+def _row(row: Standing, board: Leaderboard, columns: Sequence[Column], scale: Scale, own: bool) -> str:
+    metric = _metric(board)
+    cells = [
+        _tag("td", _rank_mark(row, metric), cls="tp-rank"),
+        _tag("th", _team(row, board.metric, own), scope="row", cls="tp-team"),
+        _tag("td", _lane(row, metric, scale), cls="tp-chart", aria_hidden="true"),
+        *(_tag("td", column.cell(row), cls=column.cls) for column in columns),
+    ]
+    marks = {"data-team": _clean(row.team, LONGEST_NOTE), "data-rank": row.rank}
+    return _tag("tr", "".join(cells), cls="tp-own" if own else None, **marks)
+
+
+def _rank_mark(row: Standing, metric: Metric) -> str:
+    """A disc for a real win: among the first three, and the whole interval above the baseline."""
+    won = row.rank in MEDALS and (row.low if _has_interval(row) else row.score) > metric.baseline
+    return _tag("span", _rank(row), cls=f"tp-medal tp-{MEDALS[row.rank]}") if won else _rank(row)
+
+
+def _team(row: Standing, metric: str, own: bool) -> str:
+    parts = [_name(row.team)]
+    if own:
+        parts.append(_tag("span", "you", cls="tp-tag"))
+    if (row.submission.get("quality") or {}).get("borderline"):
+        advice = "within one standard error of the quality floor"
+        parts.append(_tag("span", "borderline", cls="tp-tag", title=advice))
+    second = {"speed": _description, "innovation": _techniques, "composite": _summands}[metric]
+    return " ".join(filter(None, [*parts, second(row.submission)]))
+
+
+def _description(entry: Submission) -> str:
+    words = entry.get("optimization_description") or ""
+    text = _words(words, LONGEST_LINE) if _clean(words) else ""
+    return _line([text, _link(entry.get("github_url"))])
+
+
+def _techniques(entry: Submission) -> str:
+    """The families found, best first; then what is only claimed."""
+    evidence = sorted(entry.get("evidence") or (), key=lambda found: -(_finite(found.get("score")) or 0))
+    return _line([_chip(found) for found in evidence], wrap=True)
+
+
+def _chip(found: Mapping[str, Any]) -> str:
+    family, finding = _escape(found.get("family"), 24), _clean(found.get("finding"), LONGEST_NOTE)
+    score = _finite(found.get("score")) or 0.0
+    if score > 0:
+        return _tag("span", f"{family} {_tag('b', f'{score:.2f}')}", cls="tp-chip", title=finding)
+    if found.get("claimed"):
+        return _tag("span", f"{family} claimed, not found", cls="tp-chip tp-claimed", title=finding)
+    return ""
+
+
+def _summands(entry: Submission) -> str:
+    """The two parts of a composite score, before their weights."""
+    speed, innovation = _finite(entry.get("event_score")), _finite(entry.get("innovation_score"))
+    return _line(
+        [
+            "" if speed is None else f"speed {METRICS['speed'].number(speed)}",
+            "" if innovation is None else f"innovation {METRICS['innovation'].number(innovation)}",
+        ]
+    )
+
+
+def _line(parts: Sequence[str], wrap: bool = False) -> str:
+    """A second, smaller line under the name."""
+    text = " ".join(_tag("span", part) for part in parts if part)
+    return _tag("span", text, cls="tp-line tp-wrap" if wrap else "tp-line") if text else ""
+
+
+def _lane(row: Standing, metric: Metric, scale: Scale) -> str:
+    """The bar from the baseline's 1x (or from zero) to the score, with the interval as a whisker."""
+    start = scale.position(metric.baseline if metric.logarithmic else 0.0)
+    score = scale.position(row.score)
+    marks = _span_of(min(start, score), max(start, score), "tp-bar")
+    if _has_interval(row):
+        marks += _span_of(scale.position(row.low), scale.position(row.high), "tp-whisker")
+    # Seen only where style sheets are stripped: an untrusted notebook, a code host's preview.
+    marks += _tag("span", "█" * max(1, round(score / 10)), cls="tp-nocss")
+    return _tag("div", marks, cls="tp-lane")
+
+
+def _span_of(left: float, right: float, cls: str) -> str:
+    return _tag("span", "", cls=cls, style=f"left:{left:.2f}%;width:{right - left:.2f}%")
+
+
+def _baseline(board: Leaderboard, columns: Sequence[Column]) -> str:
+    """The baseline as it was measured beside the leader; only the speed board has it."""
+    measured = [row.submission for row in board.standings if row.submission.get("baseline_time_s")]
+    if board.metric != "speed" or not measured:
+        return ""
+    cells = [
+        _tag("td", "", cls="tp-rank"),
+        _tag("th", "Baseline", scope="row", cls="tp-team"),
+        _tag("td", _tag("div", "", cls="tp-lane"), cls="tp-chart", aria_hidden="true"),
+        *(_tag("td", column.baseline(measured[0]), cls=column.cls) for column in columns),
+    ]
+    return _tag("tbody", _tag("tr", "".join(cells)), cls="tp-baseline")
+
+
+def _unranked(board: Leaderboard) -> str:
+    """A second table: its reasons are too long for the columns of the first."""
+    if not board.unranked:
+        return ""
+    rows = [
+        _tag("tr", _tag("th", _name(team), scope="row", cls="tp-team") + _tag("td", _words(reason, LONGEST_NOTE)))
+        for team, reason in board.unranked
+    ]
+    content = _tag("caption", "Not ranked") + _tag("tbody", "".join(rows))
+    return _tag("table", content, cls="tp-table tp-unranked", **{"data-testid": "unranked"})
+
+
+def _legend(board: Leaderboard) -> list[str]:
+    lines = []
+    if any(row.tied for row in board.standings):
+        lines.append("“=” and a bracket: the intervals reach the first of the band, their order is not settled.")
+    if any(row.submission.get("mode") == "practice" for row in board.standings):
+        lines.append("Practice: measured in the teams' own sessions, not by a referee.")
+    return lines
+
+
+# ---------------------------------------------------------------- columns and scale
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column to the right of the chart: its cells for teams and for the baseline."""
+
+    title: str
+    cls: str
+    cell: Callable[[Standing], str]
+    baseline: Callable[[Submission], str]
+
+
+def _columns(board: Leaderboard) -> list[Column]:
+    metric = _metric(board)
+    score = Column(
+        "Score", "tp-score", lambda row: metric.number(row.score), lambda _: metric.number(metric.baseline)
+    )
+    columns = [score]
+    if any(_has_interval(row) for row in board.standings):
+        columns.append(Column("95 % interval", "tp-interval", _interval, lambda _: ""))
+    if board.metric == "speed":
+        columns += [
+            _measured(*extra) for extra in _EXTRAS if any(row.submission.get(extra[1]) for row in board.standings)
+        ]
+        columns += _quality_column(board)
+    return columns
+
+
+def _measured(title: str, key: str, baseline_key: str, form: Callable[[float], str]) -> Column:
+    def shown(entry: Submission, name: str) -> str:
+        value = _finite(entry.get(name))
+        return "–" if value is None else form(value)
+
+    return Column(
+        title, "tp-extra", lambda row: shown(row.submission, key), lambda entry: shown(entry, baseline_key)
+    )
+
+
+def _quality_column(board: Leaderboard) -> list[Column]:
+    """Accuracy to 1 %: with more digits a team climbs the test set instead of the model."""
+    metrics = {(row.submission.get("quality") or {}).get("metric") for row in board.standings} - {None}
+    if len(metrics) != 1:
+        return []
+    accuracy = metrics == {"accuracy"}
+
+    def shown(entry: Submission, name: str) -> str:
+        value = _finite((entry.get("quality") or {}).get(name))
+        return "–" if value is None else f"{100 * value:.0f} %" if accuracy else f"{value:.2f}"
+
+    title = "Accuracy" if accuracy else "Bits/char"
+    return [
+        Column(
+            title, "tp-extra", lambda row: shown(row.submission, "value"), lambda entry: shown(entry, "baseline")
+        )
+    ]
+
+
+def _seconds(value: float) -> str:
+    factor, unit = (1, "s") if value >= 1 else (1e3, "ms") if value >= 1e-3 else (1e6, "µs")
+    return f"{_digits(value * factor)} {unit}"
+
+
+def _bytes(value: float) -> str:
+    factor, unit = (1e9, "GB") if value >= 1e9 else (1e6, "MB") if value >= 1e6 else (1e3, "kB")
+    return f"{_digits(value / factor)} {unit}"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
+
+
+_EXTRAS = (
+    ("Time", "optimized_time_s", "baseline_time_s", _seconds),
+    ("Memory", "peak_memory_bytes", "baseline_peak_memory_bytes", _bytes),
+    ("Weights", "model_bytes", "baseline_model_bytes", _bytes),
+)
+
+
+# From fine to coarse; on a log axis the 1 of the baseline is always one of them.
+_LOG_STEPS = [
+    [step * 10.0**power for power in range(-6, 7) for step in steps]
+    for steps in ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))
+]
+_LINEAR_STEPS = [
+    [round(step * 10.0**power * count, 10) for count in range(11)]
+    for power in range(-2, 7)
+    for step in (1, 2, 2.5, 5)
+]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The axis that all rows of a board share, from 0 to 100 % of the chart's width."""
+
+    low: float
+    high: float
+    logarithmic: bool
+    unit: str
+
+    def position(self, value: float) -> float:
+        """Place of a value in percent; what lies outside is held at the edge."""
+        bounded = min(max(value, self.low), self.high)
+        if self.logarithmic:
+            return 100 * math.log(bounded / self.low) / math.log(self.high / self.low)
+        return 100 * (bounded - self.low) / (self.high - self.low)
+
+    def ticks(self) -> list[float]:
+        """Round numbers, as many as leave room for their labels."""
+        closest = 15 if self.logarithmic else 21  # percent of the axis
+        for ticks in _LOG_STEPS if self.logarithmic else _LINEAR_STEPS:
+            within = [tick for tick in ticks if self.low <= tick <= self.high]
+            places = [self.position(tick) for tick in within]
+            if all(right - left >= closest for left, right in pairwise(places)):
+                break
+        return within
+
+    def lines(self, baseline: float) -> str:
+        """CSS images of hairlines at the ticks, and a stronger one where the baseline stands."""
+        strong = _hairline(self.position(baseline), "var(--tp-neutral)")
+        return ",".join([strong, *(_hairline(self.position(tick), "var(--tp-grid)") for tick in self.ticks())])
+
+
+def _scale(board: Leaderboard) -> Scale:
+    metric = _metric(board)
+    values = [number for row in board.standings for number in (row.score, *_ends(row))]
+    if metric.logarithmic:
+        high = max([1.5, *values]) * 1.02
+        return Scale(min([1.0, *(value / 1.02 for value in values if value > 0)]), high, True, metric.unit)
+    return Scale(0.0, max([1.0, *(1.02 * value for value in values)]), False, metric.unit)
+
+
+def _hairline(position: float, colour: str) -> str:
+    edges = f"transparent calc({position:.2f}% - .5px),{colour} 0 calc({position:.2f}% + .5px),transparent 0"
+    return f"linear-gradient(90deg,{edges})"
+
+
+# ---------------------------------------------------------------- the page
+
+
+def page_html(
+    boards_by_event: Mapping[str, Sequence[Leaderboard]],
+    figures: Mapping[str, Sequence[Chart]],
+    title: str = "TinyMLPerf",
+    subtitle: str = "",
+    events: Mapping[str, str] | None = None,
+) -> str:
+    """One stand-alone page: a summary, each event with its boards and charts, the machine, how to read it.
+
+    Args:
+        boards_by_event: boards of each event in the order of the page; the first of an event gets the full width.
+        figures:         charts of each event: (what it shows in words, inline SVG or PNG bytes). The SVG is taken
+                         as it is, so it must come from `perf.plots`.
+        title:           heading.
+        subtitle:        line under the heading.
+        events:          victory condition of each event, one line.
+
+    Raises:
+        BoardError: as `board_html`.
+    """
+    sections = [
+        _event(number, boards, figures.get(event, ()), (events or {}).get(event, ""))
+        for number, (event, boards) in enumerate(boards_by_event.items(), 1)
+    ]
+    boards = [board for group in boards_by_event.values() for board in group]
+    head = _tag("h1", _escape(title)) + (
+        _tag("p", _escape(subtitle, LONGEST_NOTE), cls="tp-lead") if subtitle else ""
+    )
+    content = _tag("header", head) + _summary(boards_by_event) + "".join(sections) + _help(boards)
+    return _document(_escape(title), _tag("main", content, cls="tp tp-page"))
+
+
+def _document(title: str, content: str) -> str:
+    # Escaping keeps students' words from becoming code; the policy is the belt to these braces.
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{title}</title>\n<style>{BOARD_CSS}{PAGE_CSS}</style>\n</head>\n<body>\n{content}\n</body>\n</html>\n"
+    )
+
+
+def _summary(boards_by_event: Mapping[str, Sequence[Leaderboard]]) -> str:
+    cards = [_card(number, boards) for number, boards in enumerate(boards_by_event.values(), 1) if boards]
+    return _tag("nav", "".join(cards), cls="tp-cards", aria_label="Events")
+
+
+def _card(number: int, boards: Sequence[Leaderboard]) -> str:
+    """The first board's best score in large figures, then who leads each board."""
+    first = boards[0]
+    best = _metric(first).number(first.standings[0].score) if first.standings else "–"
+    title = _tag("b", _escape(first.title), cls="tp-card-title") + " " + _tag("span", best, cls="tp-large")
+    lines = [_tag("span", f"{_metric(board).title} {_leaders(board)}", cls="tp-card-line") for board in boards]
+    content = _tag("span", title) + " " + _tag("span", " ".join(lines))
+    return _tag("a", content, href=f"#event-{number}", cls="tp-card")
+
+
+def _leaders(board: Leaderboard) -> str:
+    names = [_name(row.team) for row in board.standings if row.rank == 1]
+    if len(names) > 2:
+        names = [f"{len(names)} teams share the first rank"]
+    return _tag("b", " and ".join(names) if names else "no ranked entry yet")
+
+
+def _event(number: int, boards: Sequence[Leaderboard], charts: Sequence[Chart], victory: str) -> str:
+    title = _escape(boards[0].title) if boards else ""
+    head = _tag("h2", title, id=f"event-{number}")
+    head += _tag("p", _escape(victory, LONGEST_NOTE), cls="tp-lead") if victory else ""
+    shown = "".join(_board(board, None, ()) for board in _once(boards))
+    drawn = "".join(_chart(*chart) for chart in charts)
+    return _tag("section", head + _tag("div", shown + drawn, cls="tp-grid"), aria_labelledby=f"event-{number}")
+
+
+def _once(boards: Sequence[Leaderboard]) -> list[Leaderboard]:
+    """The same boards, each note and each unranked team only where it comes first."""
+    seen: set[object] = set()
+    result = []
+    for board in boards:
+        unranked = tuple(entry for entry in board.unranked if entry not in seen)
+        notes = tuple(note for note in board.notes if note not in seen)
+        seen.update(unranked, notes)
+        result.append(replace(board, unranked=unranked, notes=notes))
+    return result
+
+
+def _chart(words: str, picture: str | bytes) -> str:
+    if isinstance(picture, bytes):
+        source = "data:image/png;base64," + base64.b64encode(picture).decode()
+        picture = _tag("img", None, src=source, alt=_clean(words, LONGEST_NOTE))
+    return _tag("figure", picture + _tag("figcaption", _escape(words, LONGEST_NOTE)), cls="tp-figure")
+
+
+_READING = {
+    "Score and interval": "The bar ends at the score, the thin line is its 95\N{NO-BREAK SPACE}% interval. On "
+    "speed boards the axis is logarithmic: equal lengths are equal ratios, and bars begin at the baseline, 1×.",
+    "=2 and a bracket": "The intervals reach the first of the band: the order inside is not settled, so they "
+    "share the rank, and the next ones are left out.",
+    "Disc": "Rank 1 to 3, and the whole interval above the baseline. A tie with the baseline is no win.",
+    "Not ranked": "The entry is kept with its reason, most often a quality below the floor of the event.",
+    "Innovation": "Only what is found in the model counts, the three best families of it. What is claimed but not "
+    "found is shown dashed and scores nothing.",
+    "Practice": "Measured in the teams' own sessions: good to learn from, not checked by a referee.",
+}
+
+
+def _help(boards: Sequence[Leaderboard]) -> str:
+    modes = {row.submission.get("mode") for board in boards for row in board.standings}
+    reading = "".join(
+        _tag("div", _tag("dt", term) + _tag("dd", text))
+        for term, text in _READING.items()
+        if term != "Practice" or "practice" in modes
+    )
+    machines = "".join(_tag("p", line, cls="tp-machine") for line in _machines(boards))
+    return _tag("footer", _tag("h2", "How to read this page") + _tag("dl", reading) + machines)
+
+
+def _machines(boards: Sequence[Leaderboard]) -> list[str]:
+    """One line for each kind of machine that the ranked entries were measured on."""
+    machines = [row.submission.get("machine") for board in boards for row in board.standings]
+    lines = list(dict.fromkeys(_machine(machine) for machine in machines if machine))
+    return [f"Measured on {line}" for line in lines]
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    threads = machine.get("blas_threads")
+    parts = [
+        machine.get("processor"),
+        f"{machine.get('cores')} cores",
+        f"{machine.get('blas')} with {threads} thread{'' if threads == 1 else 's'}",
+        machine.get("system"),
+        f"Python {machine.get('python')}, numpy {machine.get('numpy')}",
+        f"clock: {machine.get('clock')}",
+    ]
+    return " · ".join(_escape(part, LONGEST_LINE) for part in parts if part)
+
+
+def write_page(path: str | os.PathLike[str], page: str) -> Path:
+    """Write the page so that a reader sees the old one or the new one, never half of it; gives the path.
+
+    Raises:
+        BoardError: the folder does not exist or cannot be written to; the old page is still there.
+    """
+    target = Path(path).absolute()
+    try:
+        descriptor, draft = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".tmp")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(page)
+        os.chmod(draft, 0o644)  # mkstemp's 600 would hide the page from a web server
+        os.replace(draft, target)
+    except OSError as error:
+        raise BoardError(
+            f"cannot write {target}: {error.strerror}; make its folder, or give another path"
+        ) from error
+    return target
+
+
+# ---------------------------------------------------------------- words and numbers
+
+
+def _metric(board: Leaderboard) -> Metric:
+    if board.metric not in METRICS:
+        raise BoardError(f"the board's metric is {board.metric!r}; expected one of {', '.join(METRICS)}")
+    metric = METRICS[board.metric]
+    for row in board.standings:
+        if not math.isfinite(row.score) or (metric.logarithmic and row.score <= 0):
+            raise BoardError(
+                f"team {_clean(row.team)!r} has the {board.metric} score {row.score}; expected a finite number"
+                f"{' above 0' if metric.logarithmic else ''}: rank only entries that have one"
+            )
+    return metric
+
+
+def _rank(row: Standing) -> str:
+    return f"={row.rank}" if row.tied else str(row.rank)
+
+
+def _ends(row: Standing) -> tuple[float, ...]:
+    return (row.low, row.high) if _has_interval(row) else ()
+
+
+def _has_interval(row: Standing) -> bool:
+    return math.isfinite(row.low) and math.isfinite(row.high) and row.low < row.high
+
+
+def _interval(row: Standing) -> str:
+    return f"{row.low:.2f} – {row.high:.2f}" if _has_interval(row) else "–"
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+
+
+def _same_team(team: str, other: str | None) -> bool:
+    def spelled(name: str) -> str:
+        return unicodedata.normalize("NFC", name).casefold()
+
+    return other is not None and spelled(team) == spelled(other)
+
+
+def _clean(value: Any, longest: int = LONGEST_NAME) -> str:
+    """One line of visible text: no control or direction-changing characters, no towers of accents."""
+    text, marks = "", 0
+    for letter in unicodedata.normalize("NFC", str(value))[: 4 * LONGEST_NOTE]:
+        category = unicodedata.category(letter)
+        marks = marks + 1 if category in ("Mn", "Me") else 0
+        if letter.isspace():
+            text += " "
+        elif category not in ("Cc", "Cf", "Cs", "Co", "Cn") and marks <= 2:
+            text += letter
+    text = " ".join(text.split())
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal that a text takes."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)
+
+
+def _escape(value: Any, longest: int = LONGEST_NOTE) -> str:
+    return html.escape(_clean(value, longest), quote=True)
+
+
+def _words(value: Any, longest: int) -> str:
+    """Somebody's own words, kept apart from the direction of the text around them; more in the tooltip."""
+    short, full = _clean(value, longest), _clean(value, LONGEST_NOTE)
+    return _tag("bdi", html.escape(short, quote=True), title=full if full != short else None)
+
+
+def _name(team: Any) -> str:
+    return _words(team if _clean(team) else "(no name)", LONGEST_NAME)
+
+
+def _link(url: Any) -> str:
+    """A link to the code, if it is plainly one of the web."""
+    if not isinstance(url, str) or len(url) > 500 or not url.isascii() or not url.isprintable() or " " in url:
+        return ""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    web = parts.scheme in ("http", "https") and bool(parts.hostname)
+    return _tag("a", "code", href=url, rel="noopener noreferrer nofollow") if web else ""
+
+
+def _tag(name: str, content: str | None = "", cls: str | None = None, **attributes: Any) -> str:
+    """An element; attributes are escaped here, `content` is HTML already (None: an element without an end)."""
+    given = {"class": cls} | {key.replace("_", "-"): value for key, value in attributes.items()}
+    marks = "".join(
+        f' {key}="{html.escape(str(value), quote=True)}"' for key, value in given.items() if value is not None
+    )
+    return f"<{name}{marks}>" if content is None else f"<{name}{marks}>{content}</{name}>"
+
+
+# ---------------------------------------------------------------- looks
+
+_LIGHT = (
+    "--tp-paper:#ffffff;--tp-ink:#1b1f24;--tp-muted:#57606a;--tp-grid:#dfe3e8;--tp-accent:#3585b8;"
+    "--tp-neutral:#a3abb4;--tp-down:#b34700;--tp-band:#f3f6f9;--tp-own:#fff3d1;--tp-edge:#b7791f;--tp-card:#f6f8fa;"
+)
+_DARK = (
+    "--tp-paper:#14171a;--tp-ink:#e6e8ea;--tp-muted:#9aa4ae;--tp-grid:#2c3238;--tp-accent:#3d92cb;"
+    "--tp-neutral:#6e7781;--tp-down:#ff9a5c;--tp-band:#1b2127;--tp-own:#3a2e12;--tp-edge:#e69f00;--tp-card:#1a1e22;"
+)
+
+# JupyterLab, VS Code and Colab say themselves whether they are dark; elsewhere the system does.
+_THEME_CSS = (
+    f".tp{{{_LIGHT}color:var(--tp-ink)}}"
+    "@media (prefers-color-scheme:dark){html:not([theme=light]) body:not([data-jp-theme-light],.vscode-light) "
+    f".tp{{{_DARK}background:var(--tp-paper)}}}}"
+    f"body[data-jp-theme-light=false] .tp,body.vscode-dark .tp,html[theme=dark] .tp{{{_DARK}}}"
+    "body.vscode-dark .tp-board{background:var(--tp-paper)}"
+)
+_TABLE_CSS = """
+.tp{font-family:var(--jp-ui-font-family,system-ui,sans-serif);line-height:1.35}
+.tp-board{container-type:inline-size;font-size:14px;max-width:76em;margin-bottom:1.2em}
+.tp-board table.tp-table{border-collapse:collapse;table-layout:fixed;width:100%;margin:0;border:0;
+font-size:inherit;color:inherit}
+.tp-table caption{text-align:left;padding:0 0 .6em;color:var(--tp-muted);caption-side:top}
+.tp-table caption b{font-size:1.3em;color:var(--tp-ink);margin-right:.3em}
+.tp-about::before{content:"· "}
+.tp.tp-board table.tp-table :is(th,td){padding:.5em .5em;text-align:left;vertical-align:middle;font-weight:400;
+border:0;background:none;overflow:hidden;text-overflow:ellipsis;white-space:normal;max-width:none}
+.tp.tp-board table.tp-table thead th{color:var(--tp-muted);font-size:.86em;padding-block:.3em;white-space:nowrap;
+border-bottom:1px solid var(--tp-grid);vertical-align:bottom}
+.tp.tp-board table.tp-table tbody tr{background:none}
+.tp.tp-board table.tp-table tbody{border-bottom:1px solid var(--tp-grid)}
+.tp.tp-board table.tp-table tbody.tp-band tr{background:var(--tp-band)}
+.tp.tp-board table.tp-table :is(th,td).tp-rank{width:4.2em;text-align:center;position:relative;overflow:visible;
+font-variant-numeric:tabular-nums}
+.tp-band td.tp-rank::before{content:"";position:absolute;left:0;top:0;bottom:0;width:3px;
+background:var(--tp-neutral)}
+.tp-band tr:first-child td.tp-rank::before{top:.5em}
+.tp-band tr:last-child td.tp-rank::before{bottom:.5em}
+.tp-band .tp-own td.tp-rank::before{display:none}
+.tp-medal{display:inline-block;min-width:2.1em;line-height:2.1em;border-radius:1.1em;font-weight:700;color:#1b1f24}
+.tp-gold{background:#f2c230}.tp-silver{background:#c3cad2}.tp-bronze{background:#dc9a62}
+.tp.tp-board table.tp-table :is(th,td).tp-team{width:24%}
+.tp.tp-board table.tp-innovation :is(th,td).tp-team{width:44%}
+.tp-team>bdi{overflow-wrap:anywhere}
+tr:has(.tp-medal) .tp-team>bdi{font-weight:700}
+.tp-line{display:flex;gap:.7em;font-size:.84em;color:var(--tp-muted);white-space:nowrap}
+.tp-line:not(.tp-wrap)>span:first-child{overflow:hidden;text-overflow:ellipsis}
+.tp-line.tp-wrap{flex-wrap:wrap;gap:.3em;margin-top:.3em}
+.tp-line a{color:inherit}
+.tp-tag,.tp-chip{border:1px solid var(--tp-neutral);border-radius:1em;padding:0 .55em;font-size:.82em;
+white-space:nowrap}
+.tp-chip{font-size:1em;padding:.05em .6em}.tp-chip b{color:var(--tp-ink);font-variant-numeric:tabular-nums}
+.tp-claimed{border-style:dashed}
+.tp.tp-board table.tp-table :is(th,td).tp-chart{padding-inline:1em;overflow:visible;position:relative}
+.tp-axis{display:block;position:relative;height:1.3em}
+.tp-axis span{position:absolute;transform:translateX(-50%);font-variant-numeric:tabular-nums}
+.tp-lane{position:absolute;inset:0 1em;background-image:var(--tp-lines)}
+.tp-bar{position:absolute;top:50%;height:.9em;margin-top:-.45em;background:var(--tp-accent);border-radius:2px}
+.tp-whisker{position:absolute;top:50%;height:.7em;margin-top:-.35em;box-sizing:border-box;
+border:solid var(--tp-ink);border-width:0 1.5px;min-width:3px}
+.tp-whisker::before{content:"";position:absolute;left:0;right:0;top:50%;border-top:1.5px solid var(--tp-ink);
+margin-top:-.75px}
+.tp-nocss{display:none}
+.tp-hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+.tp.tp-board table.tp-table :is(th,td):is(.tp-score,.tp-interval,.tp-extra){text-align:right;white-space:nowrap;
+font-variant-numeric:tabular-nums}
+.tp.tp-board table.tp-table .tp-score{width:4.8em}
+.tp.tp-board table.tp-table td.tp-score{font-weight:700;font-size:1.08em}
+.tp.tp-board table.tp-table .tp-interval{width:7.4em;color:var(--tp-muted)}
+.tp.tp-board table.tp-table .tp-extra{width:5em;padding-left:0;color:var(--tp-muted)}
+.tp.tp-board table.tp-table tbody tr.tp-own{background:var(--tp-own);box-shadow:inset 4px 0 0 var(--tp-edge)}
+.tp.tp-board table.tp-table .tp-baseline :is(th,td){color:var(--tp-muted);font-style:italic;font-weight:400}
+.tp.tp-board table.tp-unranked{color:var(--tp-muted);margin-top:1.2em}
+.tp.tp-board table.tp-unranked caption{font-size:.86em;padding:0 0 .3em .5em}
+.tp.tp-board table.tp-unranked tbody{border-top:1px solid var(--tp-grid)}
+.tp.tp-board table.tp-unranked th.tp-team{width:33%}
+.tp.tp-board table.tp-table .tp-empty td{color:var(--tp-muted);padding-block:1.2em;
+overflow:visible;white-space:nowrap}
+.tp-notes{margin:.7em 0 0;font-size:.86em;color:var(--tp-muted)}
+.tp-notes span{margin-right:1.2em}
+@container (max-width:62em){.tp.tp-board table.tp-table .tp-extra{display:none}}
+@container (max-width:44em){.tp.tp-board table.tp-table .tp-interval{display:none}
+.tp-axis .tp-fine{display:none}
+.tp.tp-board table.tp-table :is(th,td).tp-team{width:42%}
+.tp.tp-board table.tp-innovation :is(th,td).tp-team{width:52%}}
+@container (max-width:28em){.tp.tp-board table.tp-table .tp-chart{display:none}
+.tp.tp-board table.tp-table:not(.tp-unranked) :is(th,td).tp-team{width:auto}}
+@media print{.tp *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
+"""
+BOARD_CSS = (_THEME_CSS + _TABLE_CSS).replace("\n", "")
+
+PAGE_CSS = """
+html{background:#ffffff;scroll-behavior:smooth}
+@media (prefers-color-scheme:dark){html{background:#14171a}}
+@media (prefers-reduced-motion:reduce){html{scroll-behavior:auto}}
+body{margin:0}
+.tp-page{font-size:clamp(15px,12px + .35vw,20px);max-width:80em;margin:0 auto;padding:2.4em 2em 4em;
+background:var(--tp-paper)}
+.tp-page .tp-board{font-size:inherit;max-width:none;min-width:0}
+.tp-page h1{font-size:2.1em;line-height:1.15;margin:0;letter-spacing:-.02em}
+.tp-page h2{font-size:1.5em;margin:0;letter-spacing:-.01em}
+.tp-lead{color:var(--tp-muted);margin:.35em 0 0;max-width:60em}
+.tp-cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(15em,1fr));gap:1em;margin:1.8em 0 0}
+.tp-card{display:block;padding:1em 1.2em;border-radius:8px;background:var(--tp-card);color:inherit;
+text-decoration:none;border-top:3px solid var(--tp-accent)}
+.tp-card:is(:hover,:focus-visible) .tp-card-title{text-decoration:underline}
+.tp-card-title{display:block}
+.tp-large{display:block;font-size:2.6em;line-height:1.2;font-weight:700;letter-spacing:-.02em;
+font-variant-numeric:tabular-nums}
+.tp-card-line{display:grid;grid-template-columns:6.2em 1fr;font-size:.9em;color:var(--tp-muted);margin-top:.15em}
+.tp-card-line b{color:var(--tp-ink);font-weight:400}
+.tp-page section{margin-top:3.2em;padding-top:1.6em;border-top:1px solid var(--tp-grid)}
+.tp-grid{display:grid;grid-template-columns:1fr 1fr;gap:2.4em 2.4em;margin-top:1.6em;align-items:start}
+.tp-grid>.tp-board:first-child{grid-column:1/-1}
+.tp-page .tp-event{display:none}
+.tp-page .tp-about::before{content:none}
+.tp-figure{margin:0;min-width:0}
+.tp-figure :is(svg,img){display:block;width:100%;height:auto}
+.tp-figure figcaption{font-size:.86em;color:var(--tp-muted);margin-top:.3em}
+.tp-page footer{margin-top:3.2em;padding-top:1.6em;border-top:1px solid var(--tp-grid);font-size:.92em}
+.tp-page dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(19em,1fr));gap:1em 2.4em;
+margin:1.2em 0 1.6em}
+.tp-page dt{font-weight:700}.tp-page dd{margin:.15em 0 0;color:var(--tp-muted)}
+.tp-machine{color:var(--tp-muted);margin:.2em 0}
+@media (max-width:820px){.tp-page{padding-inline:1.1em}.tp-grid,.tp-cards{grid-template-columns:minmax(0,1fr)}
+.tp-card{display:grid;grid-template-columns:minmax(0,2fr) minmax(0,3fr);align-items:center;gap:1em}}
+@media print{.tp-page section{break-before:page}}
+""".replace("\n", "")

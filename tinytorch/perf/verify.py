@@ -1,0 +1,173 @@
+"""Yes or no: is an answer a valid answer, a name a valid name, a link a valid link?
+
+Every check raises VerifyError with what came, what was expected and what to do. Does not: compare quality with
+the floor (the benchmark does), time, or keep anything.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from tinytorch.perf.workloads.events import Event
+from tinytorch.perf.workloads.scenarios import GENERATED, PROMPT, generator_of, ops_of, run_chain
+
+NAME_LIMIT, TEXT_LIMIT = 40, 2000
+SPREAD_TOLERANCE = 1e-2  # of the logits' standard deviation: float32 in another order stays far below it
+GREEDY_SHARE = 0.98  # of generated tokens that must be the model's own first choice; the rest are near ties
+
+
+class VerifyError(ValueError):
+    """A submission, a model or an answer is not valid; the message says what to do."""
+
+
+# -- answers -------------------------------------------------------------------------------------------
+
+
+def checked_answer(model: Any, inputs: np.ndarray, event: Event) -> np.ndarray:
+    """The model's logits for `inputs`, as float array of exactly the right shape.
+
+    Raises:
+        VerifyError: no `predict`, it raised, changed its input, or its answer has the wrong type, shape or dtype, or
+            is not finite.
+    """
+    check_model(model)
+    given = inputs.copy()
+    try:
+        answer = model.predict(given)
+    except Exception as error:
+        raise VerifyError(
+            f"{_name(model)}.predict raised {type(error).__name__}: {error}; it was given {inputs.dtype} "
+            f"{inputs.shape} and must return logits {event.output_shape(inputs)}"
+        ) from error
+    if not np.array_equal(given, inputs):
+        raise VerifyError(f"{_name(model)}.predict changed its input; work on a copy (inputs.astype(...))")
+    return _checked_array(answer, event.output_shape(inputs), f"{_name(model)}.predict")
+
+
+def check_model(model: Any) -> None:
+    """Raises VerifyError where there is no `predict` to call."""
+    if not callable(getattr(model, "predict", None)):
+        raise VerifyError(
+            f"{_name(model)} has no predict(inputs) method; a model is anything with predict(inputs) -> logits"
+        )
+
+
+def _checked_array(answer: Any, shape: tuple[int, ...], source: str) -> np.ndarray:
+    if type(answer) is not np.ndarray:
+        raise VerifyError(f"{source} returned {type(answer).__name__}, expected a numpy array of logits {shape}")
+    if answer.shape != shape:
+        raise VerifyError(f"{source} returned shape {answer.shape}, expected logits {shape}")
+    if answer.dtype not in (np.float32, np.float64, np.float16):
+        raise VerifyError(f"{source} returned {answer.dtype}, expected float logits; add .astype(np.float32)")
+    bad = int(np.size(answer) - np.isfinite(answer).sum())
+    if bad:
+        raise VerifyError(f"{source} returned {bad} values of {answer.size} that are NaN or infinite")
+    return answer
+
+
+def check_language_model(model: Any, baseline: Any, tokens: np.ndarray, event: Event) -> None:
+    """Is the model causal, are its operations those of its answers, and does it generate what it predicts?
+
+    Args:
+        tokens: (N, 64) fresh windows, N at least 2.
+
+    Raises:
+        VerifyError: one of the three does not hold.
+    """
+    logits = checked_answer(model, tokens, event)
+    _check_causal(model, tokens, logits, event)
+    if hasattr(model, "ops"):
+        chained, _ = run_chain(ops_of(model, baseline), tokens, len(baseline.blocks))
+        chained = _checked_array(chained, logits.shape, f"the chain of {_name(model)}.ops")
+        _check_close(chained, logits, "the chain of the model's ops gives other logits than its predict")
+    _check_generation(model, tokens[:, :PROMPT])
+
+
+def _check_causal(model: Any, tokens: np.ndarray, logits: np.ndarray, event: Event) -> None:
+    half = tokens.shape[1] // 2
+    changed = tokens.copy()
+    changed[:, half:] = np.roll(tokens[:, half:], 1, axis=0)  # other real text after the same beginning
+    after = checked_answer(model, changed, event)
+    _check_close(after[:, :half], logits[:, :half], "logits depend on later tokens: attention must be causal")
+
+
+def _check_close(found: np.ndarray, expected: np.ndarray, complaint: str) -> None:
+    error, spread = float(np.abs(found - expected).max()), float(expected.std())
+    if error > SPREAD_TOLERANCE * spread:
+        raise VerifyError(f"{complaint} (they differ by {error:.2g}, the logits spread by {spread:.2g})")
+
+
+def _check_generation(model: Any, prompt: np.ndarray) -> None:
+    tokens = generator_of(model)(prompt.copy(), GENERATED)
+    shape = (len(prompt), PROMPT + GENERATED)
+    if not isinstance(tokens, np.ndarray) or tokens.shape != shape or tokens.dtype.kind not in "iu":
+        got = f"{tokens.dtype} {tokens.shape}" if isinstance(tokens, np.ndarray) else type(tokens).__name__
+        raise VerifyError(f"generate returned {got}, expected integers {shape}: the prompt and what follows")
+    if not np.array_equal(tokens[:, :PROMPT], prompt):
+        raise VerifyError("generate did not begin with the prompt; return prompt and continuation together")
+    chosen = model.predict(tokens)[:, PROMPT - 1 : -1].argmax(axis=-1)
+    share = float((chosen == tokens[:, PROMPT:]).mean())
+    if share < GREEDY_SHARE:
+        raise VerifyError(
+            f"only {share:.0%} of the generated tokens are the model's own first choice, at least "
+            f"{GREEDY_SHARE:.0%} are expected; generate must be greedy: the argmax of predict at each step"
+        )
+
+
+def _name(model: Any) -> str:
+    return type(model).__name__
+
+
+# -- words ---------------------------------------------------------------------------------------------
+
+
+def checked_team(name: object) -> str:
+    """A team name in NFC: 1 to 40 visible characters, no control or direction marks, at most 2 accents in a row.
+
+    Raises:
+        VerifyError: it is not.
+    """
+    if not isinstance(name, str):
+        raise VerifyError(f"team_name is {type(name).__name__}, expected text")
+    clean = unicodedata.normalize("NFC", name).strip()
+    if not clean:
+        raise VerifyError("team_name is empty; choose 1 to 40 characters")
+    if len(clean) > NAME_LIMIT:
+        raise VerifyError(f"team_name has {len(clean)} characters, at most {NAME_LIMIT} fit on a board")
+    hidden = [character for character in clean if unicodedata.category(character)[0] == "C"]
+    if hidden:
+        raise VerifyError(f"team_name contains the invisible character U+{ord(hidden[0]):04X}; leave it out")
+    if re.search(r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u20d0-\u20ff]{3}", clean):
+        raise VerifyError("team_name piles up more than two accents on one letter; leave some out")
+    return clean
+
+
+def checked_description(text: object) -> str:
+    """At most 2,000 characters of text. Raises VerifyError."""
+    if not isinstance(text, str):
+        raise VerifyError(f"optimization_description is {type(text).__name__}, expected text")
+    if len(text) > TEXT_LIMIT:
+        raise VerifyError(f"optimization_description has {len(text)} characters, at most {TEXT_LIMIT} are kept")
+    return text
+
+
+def checked_link(link: object) -> str:
+    """Empty, or an http(s) address. Raises VerifyError."""
+    if not isinstance(link, str):
+        raise VerifyError(f"github_url is {type(link).__name__}, expected text")
+    if not link:
+        return ""
+    try:
+        parts = urlsplit(link)
+    except ValueError as error:
+        raise VerifyError(f"github_url {link[:60]!r} is no address ({error})") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or len(link) > 300:
+        raise VerifyError(
+            f"github_url is {link[:60]!r}, expected https://... of at most 300 characters, or nothing"
+        )
+    return link
