@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.core import reference
+from tinytorch.core.autograd import is_recording
 from tinytorch.core.conv import Conv2d
 from tinytorch.core.losses import cross_entropy
 from tinytorch.core.models import CNN, MLP, CharTransformer, Network
@@ -87,6 +89,48 @@ def test_predict_leaves_its_input_as_it_was_and_records_nothing(make, inputs, sh
     assert np.array_equal(logits, network.predict(inputs))
     assert all(parameter.grad is None for parameter in network.parameters())
     assert type(logits) is np.ndarray
+
+
+@each_network
+def test_predict_computes_without_recording(make, inputs, shape, count):
+    network, seen = make(rng=rng()), []
+    forward = network.forward
+    network.forward = lambda given: seen.append(is_recording()) or forward(given)
+    network.predict(inputs)
+    assert seen == [False]
+
+
+@each_network
+def test_logits_agree_with_the_formulas_written_a_second_time(make, inputs, shape, count):
+    network = make(rng=rng())
+    weights = [parameter.data.astype(np.float64) for parameter in network.parameters()]
+    expected = FORMULAS[make](inputs, weights)
+    np.testing.assert_allclose(network.predict(inputs), expected, rtol=1e-4, atol=1e-5)
+
+
+def mlp_formula(images, weights):
+    x = images / 255
+    for weight, bias in zip(weights[:-2:2], weights[1:-2:2], strict=True):
+        x = np.maximum(reference.linear(x, weight, bias), 0)
+    return reference.linear(x, *weights[-2:])
+
+
+def cnn_formula(images, weights):
+    x = images[:, None, :, :, 0] / 255
+    for weight, bias in (weights[:2], weights[2:4]):
+        x = reference.max_pool2d(np.maximum(reference.conv2d(x, weight, bias), 0))
+    return reference.linear(x.reshape(len(x), -1), *weights[-2:])
+
+
+def transformer_formula(tokens, weights):
+    symbols, positions, *blocks = weights[:-4]
+    x = symbols[tokens] + positions
+    for first in (0, 16):  # 16 parameters a block
+        x = reference.transformer_block(x, *blocks[first : first + 16], heads=4)
+    return reference.linear(reference.layer_norm(x, *weights[-4:-2]), *weights[-2:])
+
+
+FORMULAS = {MLP: mlp_formula, CNN: cnn_formula, CharTransformer: transformer_formula}
 
 
 @each_network
@@ -253,12 +297,19 @@ def test_an_engines_operation_replaces_one_and_leaves_the_others():
 
 def test_generation_keeps_the_prompt_and_takes_the_likeliest_each_time():
     network, prompt = tiny(), tokens_of(2, 3, symbols=5)
-    text = network.generate(prompt, 6)  # runs over the context of 6 as well
-    assert text.shape == (2, 9)
+    text = network.generate(prompt, 3)
+    assert text.shape == (2, 6)
     assert np.array_equal(text[:, :3], prompt)
-    for end in range(3, 9):
-        seen = text[:, max(0, end - 6) : end]
-        assert text[:, end].tolist() == network.predict(seen)[:, -1].argmax(axis=-1).tolist()
+    for end in (3, 4, 5):
+        likeliest = network.predict(text[:, :end])[:, -1].argmax(axis=-1)
+        assert text[:, end].tolist() == likeliest.tolist()
+
+
+def test_generation_beyond_the_context_looks_at_the_last_tokens_only(monkeypatch):
+    network, windows = tiny(), []
+    monkeypatch.setattr(network, "predict", lambda tokens: windows.append(tokens[0].tolist()) or np.eye(5)[tokens])
+    network.generate(np.array([[0, 1, 2, 3, 4]]), 3)  # this predict repeats the last token
+    assert windows == [[0, 1, 2, 3, 4], [0, 1, 2, 3, 4, 4], [1, 2, 3, 4, 4, 4]]
 
 
 def test_a_generator_replaces_generation():

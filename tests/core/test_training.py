@@ -31,6 +31,16 @@ class Tiny(Module):
         return self.network(Tensor(inputs))
 
 
+class Factor(Module):
+    """A number times one weight of 1, so that the number is the gradient."""
+
+    def __init__(self):
+        self.weight = Parameter(np.ones((1, 1)))
+
+    def forward(self, number):
+        return self.weight * number
+
+
 def endless(seed=0, inputs=CORNERS, targets=XOR):
     rng = np.random.default_rng(seed)
     while True:
@@ -165,6 +175,17 @@ def test_batches_say_what_does_not_fit():
 
 
 # ---------------------------------------------------------------- the loop
+
+
+def test_a_run_is_adam_with_clipped_gradients_under_the_cosine():
+    trained, by_hand = Factor(), Factor()
+    numbers = iter([(10.0, None), (0.5, None)])
+    train(trained, numbers, steps=2, rate=0.1, decay=0.5, loss=lambda output, _: output.sum())
+    optimizer = Adam(by_hand.parameters(), decay=0.5)
+    for rate, gradient in [(0.1, 1.0), (0.051, 0.5)]:  # 10 is clipped to 1; half way from 0.1 to 0.002
+        optimizer.rate, by_hand.weight.grad = rate, np.full((1, 1), gradient)
+        optimizer.step()
+    assert trained.weight.data.item() == pytest.approx(by_hand.weight.data.item(), rel=1e-6)
 
 
 def test_loss_falls_on_the_exclusive_or():

@@ -419,9 +419,7 @@ def test_an_event_is_a_constant(event):
 
 @pytest.mark.parametrize("name", ["mlp", "", None])
 def test_an_unknown_event_is_refused_with_the_known_ones(name):
-    with pytest.raises(
-        WorkloadError, match=rf"unknown event {name!r}; known: mlp_sprint, .*; use get_available"
-    ):
+    with pytest.raises(WorkloadError, match=rf"unknown event {name!r}; known: mlp_sprint, .*; use get_available"):
         get_event(name)
 
 

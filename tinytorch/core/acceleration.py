@@ -7,26 +7,29 @@ Does not: change weights (Modules 17, 18), or hold the kernels (kernels.py, kern
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
-from types import ModuleType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from tinytorch.core import kernels
-from tinytorch.core.conv import Conv2d
-from tinytorch.core.layers import Linear
+from tinytorch.core.conv import Conv2d, MaxPool2d
+from tinytorch.core.layers import Dropout, Linear, Module
 from tinytorch.core.models import CNN, MLP, CharTransformer, Engine, Network
 from tinytorch.core.tensor import Array, ShapeError
+from tinytorch.core.transformer_engine import build_transformer_engine
 
 AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 VERSIONS = range(5)
+CNN_LAYERS = ["Conv2d 3", "ReLU", "MaxPool2d 2"] * 2 + ["Flatten", "Linear"]  # with their sizes
 
 # Images that the MLP takes at once: with more, the product gets no faster and the buffers only larger.
 ROWS = 256
-# Up to so many images the compiled MLP, which does them one by one, is ahead of BLAS.
-FEW = 16
+# Up to so many images the compiled MLP, which does them one by one, is ahead of BLAS; it is 3 to 16 images,
+# depending on the vector instructions that BLAS finds.
+FEW = 8
 # Images that the CNN takes at once. With eight it is 10 % faster than with two, but holds four times the
 # memory, and the Marathon counts both alike; with one it holds half of it and is 10 to 20 % slower.
 BLOCK = 2
@@ -53,12 +56,13 @@ def add_custom_kernels(model: AnyNetwork, version: int | None = None, compiled: 
         was chosen. Kernels that it had before are replaced.
 
     Raises:
-        AccelerationError: no network of the library, no such version, or numba is asked for and missing.
+        AccelerationError: no network of the library, layers that the kernels do not know, no such version, or
+            numba is asked for and missing.
     """
     if not isinstance(model, (MLP, CNN, CharTransformer)):
         raise AccelerationError(
             f"add_custom_kernels takes an MLP, CNN or CharTransformer, got {type(model).__name__}; "
-            f"derive your class from one of them, or call the functions of tinytorch.core.kernels in its predict()"
+            f"for another model call the functions of tinytorch.core.kernels in its predict()"
         )
     result = model.copy()
     result.engine = build_engine(result, version, compiled)
@@ -68,16 +72,16 @@ def add_custom_kernels(model: AnyNetwork, version: int | None = None, compiled: 
 def build_engine(network: Network, version: int | None, compiled: bool | None) -> Engine:
     """The engine that `add_custom_kernels` sets, from the weights that `network` has now."""
     _check_wishes(version, compiled)
+    _check_methods(network)
     if isinstance(network, CharTransformer):
-        from tinytorch.core.transformer_engine import build_transformer_engine
-
         return build_transformer_engine(network, version, compiled)
+    assert isinstance(network, (MLP, CNN))
+    _check_layers(network)
+    if version is None:
+        pays = isinstance(network, MLP) and find_spec("numba") is not None
+        version = 4 if compiled or (compiled is None and pays) else 3
     if isinstance(network, MLP):
-        fast = compiled if compiled is not None else find_spec("numba") is not None
-        version = (4 if fast else 3) if version is None else version
         return PlainMLP(network, version) if version < 3 else (FusedMLP, CompiledMLP)[version - 3](network)
-    assert isinstance(network, CNN)
-    version = (4 if compiled else 3) if version is None else version
     return PlainCNN(network, version) if version < 3 else (FusedCNN, CompiledCNN)[version - 3](network)
 
 
@@ -96,17 +100,58 @@ def _check_wishes(version: int | None, compiled: bool | None) -> None:
         )
 
 
-@cache
-def _numba() -> ModuleType:
-    """The compiled kernels; imported at the first build of an engine that needs them."""
-    from tinytorch.core import kernels_numba
+def _check_methods(network: Network) -> None:
+    kind = next(kind for kind in (MLP, CNN, CharTransformer) if isinstance(network, kind))
+    for method in ("forward", "predict"):
+        if getattr(type(network), method) is not getattr(kind, method):
+            raise AccelerationError(
+                f"{type(network).__name__} has its own {method}(), but kernels compute that of {kind.__name__}; "
+                f"call the functions of tinytorch.core.kernels in yours"
+            )
 
-    return kernels_numba
+
+def _check_layers(network: MLP | CNN) -> None:
+    """Kernels have their layers built in: refuse a network that was given others."""
+    found = [_describe(layer) for layer in network.network.layers if not isinstance(layer, Dropout)]
+    dense = ["Linear", "ReLU"] * (len(found) // 2) + ["Linear"]
+    known = CNN_LAYERS if isinstance(network, CNN) else dense
+    if found != known:
+        raise AccelerationError(
+            f"kernels of {type(network).__name__} know the layers {', '.join(known)}; "
+            f"this model has {', '.join(found)}"
+        )
+
+
+def _describe(layer: Module) -> str:
+    if isinstance(layer, Conv2d):
+        return f"Conv2d {layer.weight.shape[2]}"
+    return f"MaxPool2d {layer.size}" if isinstance(layer, MaxPool2d) else type(layer).__name__
+
+
+@cache
+def _compiled_mlp() -> Callable[..., None]:
+    from tinytorch.core.kernels_numba import compile_mlp  # here: numba takes a second and 100 MB to import
+
+    return compile_mlp()
+
+
+@cache
+def _compiled_cnn() -> Callable[..., None]:
+    from tinytorch.core.kernels_numba import compile_cnn
+
+    return compile_cnn()
 
 
 def _check_images(images: Array, network: str, shape: tuple[int, ...]) -> None:
     if images.shape[1:] != shape:
         raise ShapeError(f"{network} takes images (N, {', '.join(map(str, shape))}), got {images.shape}")
+
+
+def _gather(network: MLP | CNN) -> tuple[list[Array], list[Array]]:
+    """Copies of all weights and biases as float32: compact ones are dequantized here, and only here."""
+    layers = [layer for layer in network.network.layers if isinstance(layer, (Conv2d, Linear))]
+    weights = [np.array(layer.weight.data, np.float32) for layer in layers]
+    return weights, [np.array(layer.bias.data, np.float32) for layer in layers]
 
 
 class _Engine:
@@ -123,14 +168,11 @@ class _Engine:
 # -- MLP -----------------------------------------------------------------------------------------------
 
 
-def _dense_weights(network: Network) -> tuple[list[Array], list[Array]]:
-    """Weights (inputs, outputs) and biases (outputs,) of the dense layers; the first takes bytes.
-
-    Dividing 109,386 weights once is cheaper than dividing 784 pixels of every image.
-    """
-    layers = [layer for _, layer in network.modules() if isinstance(layer, Linear)]
-    weights = [np.array(layer.weight.data) for layer in layers]
-    return weights, [np.array(layer.bias.data) for layer in layers]
+def _thin(images: Array, stride: int) -> Array:
+    """Every `stride`-th row and column of (N, 784) pixels -> (N, inputs)."""
+    if stride == 1:
+        return images
+    return images.reshape(-1, 28, 28)[:, ::stride, ::stride].reshape(len(images), -1)
 
 
 class PlainMLP(_Engine):
@@ -140,14 +182,13 @@ class PlainMLP(_Engine):
 
     def __init__(self, network: MLP, version: int) -> None:
         self.version, self.name = version, f"v{version} numpy: {self.NAMES[version]}"
-        self.weights, self.biases = _dense_weights(network)
+        self.weights, self.biases = _gather(network)
         self.stride = network.stride
 
     def __call__(self, images: Array) -> Array:
         _check_images(images, "MLP", (784,))
         dense = (kernels.dense_v0, kernels.dense_v1, kernels.dense_v2)[self.version]
-        thinned = images.reshape(-1, 28, 28)[:, :: self.stride, :: self.stride]
-        x = thinned.reshape(len(images), -1).astype(np.float32) / 255
+        x = _thin(images, self.stride).astype(np.float32) / 255
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             x = np.maximum(dense(x, weight, bias), 0)
         return dense(x, self.weights[-1], self.biases[-1])
@@ -159,7 +200,7 @@ class FusedMLP(_Engine):
     version, name = 3, "v3 numpy: scale and biases folded, buffers"
 
     def __init__(self, network: MLP) -> None:
-        weights, biases = _dense_weights(network)
+        weights, biases = _gather(network)
         weights[0] /= 255
         *totals, self.bias = kernels.carry_biases(weights, biases)
         self.weights, self.least = weights, [-total for total in totals]
@@ -181,22 +222,12 @@ class FusedMLP(_Engine):
         return logits
 
     def _classify(self, images: Array, logits: Array) -> None:
-        x = self._pixels(images)
-        for weight, least, buffer in zip(self.weights, self.least, self.buffers[1:], strict=False):
-            x = kernels.dense_v3(x, weight, least, buffer[: len(images)])
+        x, *hidden = [buffer[: len(images)] for buffer in self.buffers]
+        x[...] = _thin(images, self.stride)
+        for weight, least, out in zip(self.weights, self.least, hidden, strict=False):
+            x = kernels.dense_v3(x, weight, least, out)
         x.dot(self.weights[-1], logits)
         logits += self.bias
-
-    def _pixels(self, images: Array) -> Array:
-        """(N, 784) numbers -> (N, inputs) floats, unscaled."""
-        x = self.buffers[0][: len(images)]
-        if self.stride == 1:
-            x[...] = images
-        else:
-            side = len(range(0, 28, self.stride))
-            pictures = images.reshape(-1, 28, 28)
-            x.reshape(-1, side, side)[...] = pictures[:, :: self.stride, :: self.stride]
-        return x
 
 
 class CompiledMLP(FusedMLP):
@@ -206,33 +237,27 @@ class CompiledMLP(FusedMLP):
 
     def __init__(self, network: MLP) -> None:
         super().__init__(network)
-        weights, biases = _dense_weights(network)
+        weights, biases = _gather(network)
         weights[0] /= 255
         layers = zip(weights, biases, strict=True)
         self.packed = np.concatenate([array.ravel() for layer in layers for array in layer])
         self.widths = np.array([*map(len, weights), len(self.bias)], np.int64)
-        _numba()
+        _compiled_mlp()  # now, not in the first call
 
     def __call__(self, images: Array) -> Array:
         if len(images) > FEW or images.dtype != np.uint8 or not images.flags.c_contiguous:
             return super().__call__(images)
         _check_images(images, "MLP", (784,))
         logits = np.empty((len(images), len(self.bias)), np.float32)
-        _numba().classify_dense(images, self.packed, self.widths, self.stride, logits)
+        _compiled_mlp()(images, self.packed, self.widths, self.stride, logits)
         return logits
 
 
 # -- CNN -----------------------------------------------------------------------------------------------
 
 
-def _cnn_weights(network: CNN) -> tuple[list[Array], list[Array]]:
-    """Two kernel banks (O, C, 3, 3) and the head (O * 25, 10), and their biases."""
-    layers = [layer for _, layer in network.modules() if isinstance(layer, (Conv2d, Linear))]
-    return [np.array(layer.weight.data) for layer in layers], [np.array(layer.bias.data) for layer in layers]
-
-
 def _matrices(weights: list[Array]) -> list[Array]:
-    """The same as matrices for pictures with the channels last, the first for bytes: (9, C), (9 C, O), (25 O, 10)."""
+    """The same for pictures with the channels last, the first for bytes: (9, C), (9 * C, O), (25 * O, 10)."""
     *banks, head = weights
     places = len(head) // len(banks[-1])  # 25, of which each channel has one after the other
     flat = head.reshape(-1, places, head.shape[1]).transpose(1, 0, 2).reshape(head.shape)
@@ -247,7 +272,7 @@ class PlainCNN(_Engine):
 
     def __init__(self, network: CNN, version: int) -> None:
         self.version, self.name = version, f"v{version} numpy: {self.NAMES[version]}"
-        self.weights, self.biases = _cnn_weights(network)
+        self.weights, self.biases = _gather(network)
 
     def __call__(self, images: Array) -> Array:
         _check_images(images, "CNN", (28, 28, 1))
@@ -265,7 +290,7 @@ class FusedCNN(_Engine):
     version, name = 3, f"v3 numpy: NHWC, fused, blocks of {BLOCK}"
 
     def __init__(self, network: CNN) -> None:
-        weights, biases = _cnn_weights(network)
+        weights, biases = _gather(network)
         self.first, self.second, self.head = _matrices(weights)
         first, second, self.bias = kernels.carry_biases([self.first, self.second, self.head], biases)
         self.first_least, self.second_least = np.tile(-first, 13), np.tile(-second, 5)  # for a row of the picture
@@ -293,20 +318,20 @@ class CompiledCNN(_Engine):
     version, name = 4, "v4 numba: compiled, blank paper skipped"
 
     def __init__(self, network: CNN) -> None:
-        weights, (self.first_bias, second, self.head_bias) = _cnn_weights(network)
+        weights, (self.first_bias, second, self.head_bias) = _gather(network)
         self.first, self.second, self.head = _matrices(weights)
         blank = np.maximum(self.first_bias, 0)  # what see_ink takes off its features
         self.second_bias = second + np.tile(blank, 9) @ self.second
-        _numba()
+        _compiled_cnn()  # now, not in the first call
 
     def __call__(self, images: Array) -> Array:
         _check_images(images, "CNN", (28, 28, 1))
         logits = np.empty((len(images), len(self.head_bias)), np.float32)
         for start in range(0, len(images), CALL):
-            pixels = images[start : start + CALL, ..., 0].astype(np.float32)
+            pixels = np.ascontiguousarray(images[start : start + CALL, ..., 0], np.float32)
             self._classify(pixels, logits[start : start + CALL])
         return logits
 
     def _classify(self, pixels: Array, logits: Array) -> None:
         first, second = (self.first, self.first_bias), (self.second, self.second_bias)
-        _numba().classify_convolved(pixels, *first, *second, self.head, self.head_bias, logits)
+        _compiled_cnn()(pixels, *first, *second, self.head, self.head_bias, logits)

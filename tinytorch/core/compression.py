@@ -103,7 +103,7 @@ def smaller(teacher: Network, seed: int = 0) -> Any:
     """An untrained student for `teacher`: a quarter of the MLP's pixels, 3/4 of the CNN's channels, half the FF."""
     rng = np.random.default_rng(seed)
     if isinstance(teacher, MLP):
-        return MLP(hidden=(64, 32), stride=2, rng=rng)
+        return MLP(hidden=(128, 64), stride=2, rng=rng)
     if isinstance(teacher, CNN):
         return CNN(channels=(24, 48), rng=rng)
     assert isinstance(teacher, CharTransformer)

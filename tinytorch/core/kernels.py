@@ -152,7 +152,7 @@ def convolve_v3(images: Array, weight: Array, bias: Array, size: int = 3) -> Arr
     count, height, width, channels = images.shape
     rows, columns = height - size + 1, width - size + 1
     images = np.ascontiguousarray(images)
-    n, y, x, c = images.strides
+    n, y, x, c = _strides(images)
     runs = np.ndarray((count, rows, columns, size, size * channels), images.dtype, images, 0, (n, y, x, y, c))
     return (runs.reshape(-1, len(weight)) @ weight + bias).reshape(count, rows, columns, -1)
 

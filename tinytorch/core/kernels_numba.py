@@ -1,13 +1,15 @@
 """Kernels v4 of Module 16: the MLP and the CNN compiled by numba, one image at a time. Needs tinytorch[fast].
 
 They multiply slower than BLAS does, and win by what they leave out: no call between the layers, and no product
-with a zero, of which paper (pixel 0) and ReLU make most of the numbers. The first import compiles for some
-seconds; later ones take the machine code from disk. Does not: know when it pays (acceleration.py).
+with a zero, of which paper (pixel 0) and ReLU make most of the numbers. `compile_mlp` and `compile_cnn` take
+some seconds the first time; later processes take the machine code from disk.
+Does not: know when it pays (acceleration.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Literal
 
 import numba
@@ -17,12 +19,6 @@ from tinytorch.core.tensor import Array
 
 # What a sum may do to be vectorised; infinities and NaN stay what they are.
 FAST_MATH = {"reassoc", "contract", "nsz"}
-
-# Arguments may be read-only and must be contiguous; all else is an error instead of a slow recompilation.
-BYTES = numba.types.Array(numba.uint8, 2, "C", readonly=True)
-FLOATS = [numba.types.Array(numba.float32, axes, "C", readonly=True) for axes in range(4)]
-INTEGERS = numba.types.Array(numba.int64, 1, "C", readonly=True)
-LOGITS = numba.float32[:, ::1]
 
 
 def compiled(*signature: Any, inline: Literal["always", "never"] = "never") -> Callable[[Any], Any]:
@@ -36,6 +32,14 @@ def compiled(*signature: Any, inline: Literal["always", "never"] = "never") -> C
             return numba.njit(types, fastmath=FAST_MATH, inline=inline)(function)
 
     return decorate
+
+
+def contiguous(scalar: Any, axes: int) -> Any:
+    """An array argument that is only read. Arrays of other types are an error, not a slow recompilation."""
+    return numba.types.Array(scalar, axes, "C", readonly=True)
+
+
+LOGITS = numba.float32[:, ::1]
 
 
 # -- sums over what is not zero ------------------------------------------------------------------------
@@ -78,7 +82,6 @@ def take_pixels(image: Array, stride: int, out: Array) -> None:
             k += 1
 
 
-@compiled(BYTES, FLOATS[1], INTEGERS, numba.int64, LOGITS)
 def classify_dense(images: Array, packed: Array, widths: Array, stride: int, logits: Array) -> None:
     """An MLP with ReLU.
 
@@ -105,6 +108,13 @@ def classify_dense(images: Array, packed: Array, widths: Array, stride: int, log
                 x[k] = max(y[k], np.float32(0))
             start = end + outputs
         logits[n] = y[: widths[-1]]
+
+
+@cache
+def compile_mlp() -> Callable[..., None]:
+    """`classify_dense` as machine code."""
+    packed, widths = contiguous(numba.float32, 1), contiguous(numba.int64, 1)
+    return compiled(contiguous(numba.uint8, 2), packed, widths, numba.int64, LOGITS)(classify_dense)
 
 
 # -- CNN -----------------------------------------------------------------------------------------------
@@ -156,9 +166,7 @@ def see_ink(image: Array, weight: Array, bias: Array, features: Array) -> None:
 
 
 @compiled()
-def convolve_listed(
-    places: Array, values: Array, counts: Array, width: int, weight: Array, sums: Array
-) -> None:
+def convolve_listed(places: Array, values: Array, counts: Array, width: int, weight: Array, sums: Array) -> None:
     """Second layer, without bias, from the features listed for each pixel: weight (9 * C, O) -> (2R * 2S, O)."""
     channels = len(weight) // 9
     columns = (width - 2) // 2 * 2  # one that the pooling would leave out is not computed
@@ -185,7 +193,6 @@ def pool_sums(sums: Array, columns: int, bias: Array, hidden: Array) -> None:
             hidden[place * outputs + o] = max(largest + bias[o], np.float32(0))
 
 
-@compiled(FLOATS[3], FLOATS[2], FLOATS[1], FLOATS[2], FLOATS[1], FLOATS[2], FLOATS[1], LOGITS)
 def classify_convolved(
     images: Array,
     first: Array,
@@ -225,3 +232,11 @@ def classify_convolved(
         count = list_nonzero(hidden, hidden_places, hidden_values)
         logits[n] = head_bias
         add_rows(logits[n], head, hidden_places, hidden_values, count)
+
+
+@cache
+def compile_cnn() -> Callable[..., None]:
+    """`classify_convolved` as machine code."""
+    vector, matrix = contiguous(numba.float32, 1), contiguous(numba.float32, 2)
+    layers = (matrix, vector) * 3
+    return compiled(contiguous(numba.float32, 3), *layers, LOGITS)(classify_convolved)

@@ -7,11 +7,12 @@ scripts, and light or dark is a matter of CSS variables. Does not: rank, score, 
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import math
 import os
-import tempfile
 import unicodedata
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
@@ -103,7 +104,7 @@ def _board(board: Leaderboard, own_team: str | None, legend: Sequence[str]) -> s
     table = _tag("table", "".join(parts), cls=f"tp-table tp-{board.metric}", style=lines) + _unranked(board)
     notes = " ".join(_tag("span", _escape(line, LONGEST_NOTE)) for line in (*board.notes, *legend))
     table += _tag("p", notes, cls="tp-notes") if notes else ""
-    marks = {"data-testid": "board", "data-event": board.event, "data-metric": board.metric}
+    marks = {"data-testid": "board", "data-event": _clean(board.event), "data-metric": board.metric}
     return _tag("div", table, cls="tp tp-board", **marks)
 
 
@@ -388,7 +389,7 @@ def _scale(board: Leaderboard) -> Scale:
     values = [number for row in board.standings for number in (row.score, *_ends(row))]
     if metric.logarithmic:
         high = max([1.5, *values]) * 1.02
-        return Scale(min([1.0, *(value / 1.02 for value in values if value > 0)]), high, True, metric.unit)
+        return Scale(min([1.0, *(value / 1.02 for value in values if 0 < value < 1)]), high, True, metric.unit)
     return Scale(0.0, max([1.0, *(1.02 * value for value in values)]), False, metric.unit)
 
 
@@ -545,13 +546,14 @@ def write_page(path: str | os.PathLike[str], page: str) -> Path:
         BoardError: the folder does not exist or cannot be written to; the old page is still there.
     """
     target = Path(path).absolute()
+    draft = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    content = page.encode()
     try:
-        descriptor, draft = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".tmp")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(page)
-        os.chmod(draft, 0o644)  # mkstemp's 600 would hide the page from a web server
+        draft.write_bytes(content)
         os.replace(draft, target)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
         raise BoardError(
             f"cannot write {target}: {error.strerror}; make its folder, or give another path"
         ) from error
@@ -756,7 +758,7 @@ html{background:#ffffff;scroll-behavior:smooth}
 body{margin:0}
 .tp-page{font-size:clamp(15px,12px + .35vw,20px);max-width:80em;margin:0 auto;padding:2.4em 2em 4em;
 background:var(--tp-paper)}
-.tp-page .tp-board{font-size:inherit;max-width:none;min-width:0}
+.tp-page .tp-board{font-size:inherit;max-width:none;min-width:0;margin:0}
 .tp-page h1{font-size:2.1em;line-height:1.15;margin:0;letter-spacing:-.02em}
 .tp-page h2{font-size:1.5em;margin:0;letter-spacing:-.01em}
 .tp-lead{color:var(--tp-muted);margin:.35em 0 0;max-width:60em}

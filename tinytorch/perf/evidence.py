@@ -127,7 +127,8 @@ def _stored(model: Any) -> Iterator[Stored]:
     for name, parameter in model.named_parameters():
         if parameter.size >= SMALLEST:
             bits = getattr(parameter, "bits", None)
-            stored = parameter.codes if isinstance(parameter, CompactParameter) else parameter.data
+            arrays = parameter.arrays()
+            stored = next(arrays[part] for part in ("codes", "values", "") if part in arrays)
             yield Stored(name, parameter.data, stored, float(bits or 8 * stored.itemsize))
 
 
@@ -158,12 +159,20 @@ def _is_structured(live: list[Stored], own: list[Stored]) -> bool:
 
 
 def _provenance(live: list[Stored], own: list[Stored]) -> float:
-    """Mean likeness of each weight matrix to the baseline matrix that it is most like, 0..1."""
+    """Likeness of each matrix to the baseline matrix it is most like, weighted by size, 0..1.
+
+    Matrices whose shape fits none of the baseline's say nothing; 0 where they are more than half of the weights.
+    """
     best = []
     for weight in live:
         likenesses = [_likeness(weight.values, other.values) for other in own]
-        best.append(max((likeness for likeness in likenesses if likeness is not None), default=0.0))
-    return float(np.mean(best)) if best else 0.0
+        known = [likeness for likeness in likenesses if likeness is not None]
+        if known:
+            best.append((weight.values.size, max(known)))
+    compared = sum(size for size, _ in best)
+    if 2 * compared < sum(weight.values.size for weight in live):
+        return 0.0
+    return sum(size * likeness for size, likeness in best) / max(1, compared)
 
 
 def _likeness(values: np.ndarray, other: np.ndarray) -> float | None:

@@ -144,13 +144,25 @@ def _moved(value: Any, rng: np.random.Generator, done: dict[int, tuple[Any, Any]
     elif type(value) is dict:
         result = {key: _moved(item, rng, done) for key, item in value.items()}
     elif _is_plain_object(value):
-        result = copy.copy(value)
+        result = _empty_twin(value)
         done[id(value)] = (value, result)  # before its attributes, which may point back
-        vars(result).update({key: _moved(item, rng, done) for key, item in vars(value).items()})
+        for key, item in vars(value).items():
+            object.__setattr__(result, key, _moved(item, rng, done))
     else:
         return value
     done[id(value)] = (value, result)  # keeps `value` alive, so that its id stays taken
     return result
+
+
+def _empty_twin(value: Any) -> Any:
+    """A new object of the same class, its attributes still to be set.
+
+    Setting them one by one gives every copy the same inner layout, however the original came about. Copying its
+    `__dict__` as a whole does not, and then the interpreter's inline caches suit one model better than the other: up
+    to 3 % at batch 1.
+    """
+    kind = type(value)
+    return kind.__new__(kind) if kind.__new__ is object.__new__ else copy.copy(value)
 
 
 def _is_plain_object(value: Any) -> bool:

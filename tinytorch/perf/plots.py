@@ -7,12 +7,15 @@ The only room besides the widgets that imports matplotlib.
 
 from __future__ import annotations
 
+import contextlib
 import html
 import io
 import math
 import re
+import textwrap
+import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,6 +31,7 @@ from matplotlib.transforms import Bbox, blended_transform_factory
 Submission = Mapping[str, Any]
 
 LONGEST_NAME = 26  # characters of a team's name on an axis
+LONGEST_TITLE = 62  # characters of one line of a title
 LOWEST_FLOORS = 2.5  # floors below the baseline at which a point is held at the edge of its chart
 NAME_PLACES = [(9 * side, rise) for rise in (0, 10, -10, 20, -20, 30, -30) for side in (1, -1)]  # in points
 BETTER = "times better than the baseline, log scale (right is better)"
@@ -76,12 +80,11 @@ def to_svg(drawing: Figure) -> str:
     Each colour of the theme is a CSS variable (`--tp-accent` ...) with the theme's value as fallback, so that
     a page which defines them has its charts follow from light to dark.
     """
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "tinymlperf"}):
-        svg = _save(drawing, format="svg", transparent=True, metadata={"Date": None}).decode()
+    svg = _save(drawing, format="svg", transparent=True, metadata={"Date": None}).decode()
     svg = re.sub(_CLUTTER, "", svg[svg.index("<svg") :])
     colours = {colour: f"var(--tp-{name}, {colour})" for name, colour in asdict(_palette(drawing)).items()}
     svg = re.sub(r'style="[^"]*"', lambda style: _for_the_page(style.group(), colours), svg)
-    title = html.escape(" ".join(filter(None, (axes.get_title("left") for axes in drawing.axes))))
+    title = html.escape(" ".join(" ".join(axes.get_title("left") for axes in drawing.axes).split()))
     return svg.replace("<svg ", f'<svg role="img" aria-label="{title}" style="stroke-linejoin: round" ', 1)
 
 
@@ -101,11 +104,21 @@ def _for_the_page(style: str, colours: Mapping[str, str]) -> str:
 def _save(drawing: Figure, **how: Any) -> bytes:
     FigureCanvasAgg(drawing)
     picture = io.BytesIO()
-    # A `$` in a team's name is a character, not mathematics; tick labels are made as late as here.
-    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+    with _any_text():
         drawing.savefig(picture, **how)
     return picture.getvalue()
+
+
+_SETTINGS: dict[Any, Any] = {"text.parse_math": False, "svg.fonttype": "none", "svg.hashsalt": "tinymlperf"}
+_SETTINGS_LOCK = threading.RLock()  # the settings and the filters of warnings belong to the whole process
+
+
+@contextlib.contextmanager
+def _any_text() -> Iterator[None]:
+    """A `$` in a team's name is a character, not mathematics, and an alphabet without a font is no news."""
+    with _SETTINGS_LOCK, matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 # ---------------------------------------------------------------- the charts
@@ -304,7 +317,7 @@ def _label(ax: Axes, row: int, right: float, ratio: float, note: str, palette: P
 
 def _rows(ax: Axes, labels: Sequence[str], palette: Palette) -> None:
     """Name the rows, the first at the top."""
-    ax.set_yticks(range(len(labels)), labels=list(labels), parse_math=False)
+    ax.set_yticks(range(len(labels)), labels=[_cut(label) for label in labels], parse_math=False)
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0, labelcolor=palette.ink)
 
@@ -329,9 +342,9 @@ def _dress(ax: Axes, palette: Palette, title: str, xlabel: str) -> Axes:
 
 
 def _entitle(ax: Axes, title: str, palette: Palette) -> Axes:
-    text = ax.set_title(
-        title, loc="left", color=palette.ink, fontsize="large", weight="bold", pad=12, parse_math=False
-    )
+    lines = textwrap.wrap(_printable(title), LONGEST_TITLE, max_lines=2, placeholder=" …")
+    text = ax.set_title("\n".join(lines), loc="left", pad=12, color=palette.ink, parse_math=False)
+    text.set(fontsize="large", weight="bold")
     drawing = ax.get_figure(root=True)
     if drawing is not None and len(drawing.axes) == 1:  # alone: the title begins above the row labels
         text.set_transform(blended_transform_factory(drawing.transFigure, text.get_transform()))
@@ -359,12 +372,13 @@ def _name_points(
     drawing = ax.get_figure(root=True)
     assert drawing is not None
     FigureCanvasAgg(drawing)
-    drawing.draw_without_rendering()
-    frame, to_pixels = ax.get_window_extent(), ax.transData.transform
-    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in (to_pixels(point[:2]) for point in points)]
-    taken += [Bbox.from_bounds(frame.x0, to_pixels((1, line))[1] - 1, frame.width, 2) for line in lines]
-    for x, y, name in points:
-        taken.append(_place_name(ax, name, (x, y), taken, frame, palette))
+    with _any_text():
+        drawing.draw_without_rendering()
+        frame, to_pixels = ax.get_window_extent(), ax.transData.transform
+        taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in (to_pixels(point[:2]) for point in points)]
+        taken += [Bbox.from_bounds(frame.x0, to_pixels((1, line))[1] - 1, frame.width, 2) for line in lines]
+        for x, y, name in points:
+            taken.append(_place_name(ax, name, (x, y), taken, frame, palette))
 
 
 def _place_name(
@@ -424,8 +438,12 @@ def _name(entry: Submission) -> str:
 
 def _cut(text: str) -> str:
     """One line of what can be printed, at most LONGEST_NAME characters."""
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    line = _printable(text)
     return line if len(line) <= LONGEST_NAME else line[: LONGEST_NAME - 1] + "…"
+
+
+def _printable(text: str) -> str:
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def _times(ratio: float) -> str:

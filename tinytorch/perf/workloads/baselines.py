@@ -49,7 +49,7 @@ PLANS = {
         rate=3e-3,
         warmup=100,
         decay=0.2,
-        recipe=(600, 3600),
+        recipe=(600, 6000),
     ),
     "cnn_marathon": Plan(
         make=lambda rng: CNN(rng=rng),

@@ -1,0 +1,216 @@
+"""Kernels v4 of Module 16 for the transformer, compiled by numba: norms, embedding, a step. Needs tinytorch[fast].
+
+They win where numpy passes over memory several times or is called for little work; large products stay with BLAS.
+Importing this module compiles: some seconds the first time, a fraction of one later, because the machine code is
+kept on disk. Does not: choose when it pays, check shapes (transformer_engine.py), or hold the cache (caching.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+from tinytorch.core.tensor import Array
+
+# What a sum may do to be vectorised; infinities and NaN stay what they are.
+FAST_MATH = {"reassoc", "contract", "nsz"}
+
+# Read-only arrays too, and only contiguous ones: any other type is an error instead of a slow recompilation.
+FLOATS = [numba.types.Array(numba.float32, axes, "C", readonly=True) for axes in range(4)]
+TOKENS = [numba.types.Array(numba.int64, axes, "C", readonly=True) for axes in range(3)]
+ROWS, CUBE, CACHE = numba.float32[:, ::1], numba.float32[:, :, ::1], numba.float32[:, :, :, ::1]
+EPSILON = np.float32(1e-5)  # of ops.layer_norm
+
+
+def compiled(*signature: Any) -> Callable[[Any], Any]:
+    """Compile a function now for these argument types, and keep the machine code on disk."""
+    options = {"fastmath": FAST_MATH, "error_model": "numpy"}
+
+    def decorate(function: Any) -> Any:
+        try:
+            return numba.njit([signature], cache=True, **options)(function)
+        except RuntimeError:  # no folder that may be written to
+            return numba.njit([signature], **options)(function)
+
+    return decorate
+
+
+# A part of the kernels that call it: a real call of a row would count references, which costs more than its work.
+inlined = numba.njit(fastmath=FAST_MATH, error_model="numpy", inline="always")
+
+
+# -- many positions ------------------------------------------------------------------------------------
+
+
+@inlined
+def add(a: Array, b: Array, out: Array) -> None:
+    for d in range(len(out)):
+        out[d] = a[d] + b[d]
+
+
+@compiled(TOKENS[2], FLOATS[2], FLOATS[2], CUBE)
+def embed(tokens: Array, symbol: Array, position: Array, out: Array) -> bool:
+    """out[n, t] = symbol[tokens[n, t]] + position[t]; stops with False at a token that is none.
+
+    Args:
+        tokens:   (N, T) int64
+        symbol:   (V, D)
+        position: (T, D)
+        out:      (N, T, D), is written
+    """
+    for n in range(tokens.shape[0]):
+        for t in range(tokens.shape[1]):
+            token = tokens[n, t]
+            if not 0 <= token < len(symbol):
+                return False
+            add(symbol[token], position[t], out[n, t])
+    return True
+
+
+@inlined
+def normalize_row(x: Array, scale: Array, shift: Array, out: Array) -> None:
+    """(D,) -> (D,): mean 0, variance 1, then scale and shift."""
+    share = np.float32(1) / np.float32(len(x))
+    mean = np.float32(0)
+    for d in range(len(x)):
+        mean += x[d]
+    mean *= share
+    variance = np.float32(0)
+    for d in range(len(x)):
+        variance += (x[d] - mean) * (x[d] - mean)
+    rate = np.float32(1) / np.sqrt(variance * share + EPSILON)
+    for d in range(len(x)):
+        out[d] = (x[d] - mean) * rate * scale[d] + shift[d]
+
+
+@compiled(FLOATS[2], FLOATS[1], FLOATS[1], ROWS)
+def normalize(x: Array, scale: Array, shift: Array, out: Array) -> None:
+    """Layer norm of each row: x (M, D), scale and shift (D,) -> out (M, D)."""
+    for m in range(len(x)):
+        normalize_row(x[m], scale, shift, out[m])
+
+
+@compiled(ROWS, ROWS, FLOATS[1], FLOATS[1], FLOATS[1])
+def add_normalize(stream: Array, update: Array, bias: Array, scale: Array, shift: Array) -> None:
+    """stream += update + bias, and then update = norm(stream); both (M, D) and written, the others (D,)."""
+    for m in range(len(stream)):
+        row, new = stream[m], update[m]
+        for d in range(len(row)):
+            row[d] += new[d] + bias[d]
+        normalize_row(row, scale, shift, new)
+
+
+# -- one position --------------------------------------------------------------------------------------
+
+
+@inlined
+def add_product(x: Array, weight: Array, out: Array) -> None:
+    """out (M,) += x (K,) @ weight (K, M), four rows at a time, so that `out` is read and written less often."""
+    whole = len(x) // 4 * 4
+    for k in range(0, whole, 4):
+        a, b, c, d = x[k], x[k + 1], x[k + 2], x[k + 3]
+        first, second, third, fourth = weight[k], weight[k + 1], weight[k + 2], weight[k + 3]
+        for m in range(len(out)):
+            out[m] += a * first[m] + b * second[m] + c * third[m] + d * fourth[m]
+    for k in range(whole, len(x)):
+        row = weight[k]
+        for m in range(len(out)):
+            out[m] += x[k] * row[m]
+
+
+@inlined
+def attend_head(q: Array, keys: Array, values: Array, weights: Array, out: Array) -> None:
+    """One head of one query: q (S,), keys and values (T, S) -> out (S,); weights (T,) is room to work in."""
+    rate = np.float32(1) / np.sqrt(np.float32(len(q)))
+    largest = np.float32(-np.inf)
+    for t in range(len(keys)):
+        key, score = keys[t], np.float32(0)
+        for s in range(len(q)):
+            score += q[s] * key[s]
+        weights[t] = score * rate
+        largest = max(largest, weights[t])
+    total = np.float32(0)
+    out[:] = 0
+    for t in range(len(keys)):
+        weight, value = np.exp(weights[t] - largest), values[t]
+        total += weight
+        for s in range(len(out)):
+            out[s] += weight * value[s]
+    for s in range(len(out)):
+        out[s] /= total
+
+
+@compiled(
+    TOKENS[1], numba.int64, numba.int64, CACHE, CACHE,
+    FLOATS[2], FLOATS[2], FLOATS[2], FLOATS[2],
+    FLOATS[3], FLOATS[2], FLOATS[3], FLOATS[2], FLOATS[3], FLOATS[2], FLOATS[3], FLOATS[2],
+    FLOATS[2], FLOATS[1], ROWS,
+)  # fmt: skip
+def step(
+    tokens: Array,
+    past: int,
+    heads: int,
+    keys: Array,
+    values: Array,
+    symbol: Array,
+    position: Array,
+    scale: Array,
+    shift: Array,
+    project: Array,
+    project_bias: Array,
+    output: Array,
+    output_bias: Array,
+    expand: Array,
+    expand_bias: Array,
+    contract: Array,
+    contract_bias: Array,
+    head: Array,
+    head_bias: Array,
+    logits: Array,
+) -> None:
+    """A transformer for the one token of each sequence at position `past`.
+
+    Args:
+        tokens: (N,) int64, each less than V
+        keys, values: (B, N, context, D), are read before `past` and written there
+        symbol ... head_bias: the fields of transformer_engine.Weights, in their order
+        logits: (N, V), is written
+    """
+    width, hidden_units = symbol.shape[1], expand.shape[2]
+    size = width // heads
+    x, joined = np.empty(width, np.float32), np.empty(3 * width, np.float32)
+    mixed, hidden, weights = (
+        np.empty(width, np.float32),
+        np.empty(hidden_units, np.float32),
+        np.empty(past + 1, np.float32),
+    )
+    stream = np.empty(width, np.float32)
+    for n in range(len(tokens)):
+        add(symbol[tokens[n]], position[past], stream)
+        for b in range(len(project)):
+            normalize_row(stream, scale[2 * b], shift[2 * b], x)
+            joined[:] = project_bias[b]
+            add_product(x, project[b], joined)
+            keys[b, n, past] = joined[width : 2 * width]
+            values[b, n, past] = joined[2 * width :]
+            for first in range(0, width, size):
+                end = first + size
+                attend_head(
+                    joined[first:end], keys[b, n, : past + 1, first:end], values[b, n, : past + 1, first:end],
+                    weights, mixed[first:end],
+                )  # fmt: skip
+            add(stream, output_bias[b], stream)
+            add_product(mixed, output[b], stream)
+            normalize_row(stream, scale[2 * b + 1], shift[2 * b + 1], x)
+            hidden[:] = expand_bias[b]
+            add_product(x, expand[b], hidden)
+            for k in range(hidden_units):
+                hidden[k] = max(hidden[k], np.float32(0))
+            add(stream, contract_bias[b], stream)
+            add_product(hidden, contract[b], stream)
+        normalize_row(stream, scale[-1], shift[-1], x)
+        logits[n] = head_bias
+        add_product(x, head, logits[n])
