@@ -151,7 +151,7 @@ def cases(score, half, time_s):
     tilts = {"batch 1": 1.35, "batch 32": 1.05, "batch 256": 1 / 1.35 / 1.05}
     return {
         name: {
-            "speedup": score * tilt, "low": score * tilt / (1 + half), "high": score * tilt * (1 + half),
+            "ratio": score * tilt, "low": score * tilt / (1 + half), "high": score * tilt * (1 + half),
             "baseline_s": time_s, "candidate_s": time_s / score / tilt,
         }
         for name, tilt in tilts.items()
@@ -169,7 +169,7 @@ def disciplines(score, half):
 def rounds(score, count=20):
     noise = random.Random(3)
     return [
-        {"seed": seed, "log_ratios": {name: math.log(case["speedup"]) + noise.gauss(0, 0.02) for name, case in
+        {"seed": seed, "log_ratios": {name: math.log(case["ratio"]) + noise.gauss(0, 0.02) for name, case in
                                       cases(score, 0, 1).items()}, "pairs": {"batch 1": 8}, "wall_s": 0.03}
         for seed in range(count)
     ]  # fmt: skip

@@ -72,7 +72,7 @@ def test_speedups_are_sorted_bars_from_the_baseline_on_a_log_axis():
     assert ax.get_xscale() == "log"
     assert row_labels(ax) == ["fast", "even", "slow"]
     assert bars(ax) == [(0, 1, 4.0), (1, 1, 1.0), (2, 1, 0.5)]
-    assert ax.get_ylim() == (2.6, -0.6)  # the first at the top
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first at the top
 
 
 def test_the_title_is_the_finding_with_its_interval():

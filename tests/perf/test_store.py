@@ -52,7 +52,7 @@ def test_what_append_returns_is_what_is_read_later(tmp_path):
     given = entry(
         "Åström & 東京",
         speedup_ci=(3.25, 3.5),
-        cases={"batch 1": {"speedup": 3.4}},
+        cases={"batch 1": {"ratio": 3.4}},
         medal=None,
         note="\x00\n",
     )

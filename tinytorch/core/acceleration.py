@@ -30,8 +30,8 @@ ROWS = 256
 # Up to so many images the compiled MLP, which does them one by one, is ahead of BLAS; it is 3 to 16 images,
 # depending on the vector instructions that BLAS finds.
 FEW = 8
-# Images that the CNN takes at once. With eight it is 10 % faster than with two, but holds four times the
-# memory, and the Marathon counts both alike; with one it holds half of it and is 10 to 20 % slower.
+# Images that the CNN takes at once. Eight are 5 % faster than two, but hold 2.4 times the memory, and the Marathon
+# counts both alike; one holds a quarter less and is 6 to 13 % slower.
 BLOCK = 2
 # Images that the compiled CNN is given at once, as floats.
 CALL = 16
@@ -46,10 +46,9 @@ def add_custom_kernels(model: AnyNetwork, version: int | None = None, compiled: 
 
     Args:
         model:    an MLP, CNN or CharTransformer of any size; compact weights become floats once, here.
-        version:  0 loops, 1 fewer loops, 2 matrix products, 3 layout, fusion and buffers, 4 compiled by numba;
-                  by default the best for this model on this installation.
-        compiled: True asks for numba, False keeps to numpy. By default numba is used where it is installed and
-                  pays: it makes small calls fast, but itself needs 100 MB, which the Marathon counts.
+        version:  0 loops, 1 fewer loops, 2 matrix products, 3 layout, fusion and buffers, 4 compiled by numba
+                  where that pays; by default 4 if numba is installed, else 3.
+        compiled: without a version: True asks for numba, False keeps to numpy.
 
     Returns:
         A new model with the same answers, but for rounding; `model` is as it was. Its `engine.name` says what
@@ -65,39 +64,39 @@ def add_custom_kernels(model: AnyNetwork, version: int | None = None, compiled: 
             f"for another model call the functions of tinytorch.core.kernels in its predict()"
         )
     result = model.copy()
-    result.engine = build_engine(result, version, compiled)
+    result.engine = build_engine(result, _choose(version, compiled))
     return result
 
 
-def build_engine(network: Network, version: int | None, compiled: bool | None) -> Engine:
-    """The engine that `add_custom_kernels` sets, from the weights that `network` has now."""
-    _check_wishes(version, compiled)
-    _check_methods(network)
-    if isinstance(network, CharTransformer):
-        return build_transformer_engine(network, version, compiled)
-    assert isinstance(network, (MLP, CNN))
-    _check_layers(network)
+def _choose(version: int | None, compiled: bool | None) -> int:
+    installed = find_spec("numba") is not None
     if version is None:
-        pays = isinstance(network, MLP) and find_spec("numba") is not None
-        version = 4 if compiled or (compiled is None and pays) else 3
-    if isinstance(network, MLP):
-        return PlainMLP(network, version) if version < 3 else (FusedMLP, CompiledMLP)[version - 3](network)
-    return PlainCNN(network, version) if version < 3 else (FusedCNN, CompiledCNN)[version - 3](network)
-
-
-def _check_wishes(version: int | None, compiled: bool | None) -> None:
-    if version is not None and version not in VERSIONS:
+        version = 4 if (installed if compiled is None else compiled) else 3
+    elif version not in VERSIONS:
         raise AccelerationError(f"kernels have versions 0 to 4 (None: the best), got version={version!r}")
-    if version is not None and compiled is not None and compiled != (version == 4):
+    elif compiled is not None and compiled != (version == 4):
         raise AccelerationError(
             f"version={version} and compiled={compiled} contradict each other: version 4 is the compiled one, "
             f"0 to 3 are numpy; leave one of them out"
         )
-    if (compiled or version == 4) and find_spec("numba") is None:
+    if version == 4 and not installed:
         raise AccelerationError(
             "compiled kernels need numba, which is not installed: pip install 'tinytorch[fast]', "
             "or take version=3 (numpy)"
         )
+    return version
+
+
+def build_engine(network: Network, version: int) -> Engine:
+    """The engine of one version from the weights that `network` has now."""
+    _check_methods(network)
+    if isinstance(network, CharTransformer):
+        return build_transformer_engine(network, version)
+    assert isinstance(network, (MLP, CNN))
+    _check_layers(network)
+    if isinstance(network, MLP):
+        return PlainMLP(network, version) if version < 3 else (FusedMLP, CompiledMLP)[version - 3](network)
+    return PlainCNN(network, version) if version < 3 else (FusedCNN, CompiledCNN)[version - 3](network)
 
 
 def _check_methods(network: Network) -> None:
@@ -130,7 +129,7 @@ def _describe(layer: Module) -> str:
 
 @cache
 def _compiled_mlp() -> Callable[..., None]:
-    from tinytorch.core.kernels_numba import compile_mlp  # here: numba takes a second and 100 MB to import
+    from tinytorch.core.kernels_numba import compile_mlp  # here: numba takes a second and 130 MB
 
     return compile_mlp()
 
@@ -162,7 +161,7 @@ class _Engine:
 
     def rebuild(self, network: Network) -> Engine:
         """An engine of the same version for the weights that `network` has now."""
-        return build_engine(network, self.version, None)
+        return build_engine(network, self.version)
 
 
 # -- MLP -----------------------------------------------------------------------------------------------
@@ -313,7 +312,7 @@ class FusedCNN(_Engine):
 
 
 class CompiledCNN(_Engine):
-    """Kernel v4: one image at a time, blank paper skipped."""
+    """Kernel v4: one image at a time, blank paper skipped; on paper full of ink it is slower than v3."""
 
     version, name = 4, "v4 numba: compiled, blank paper skipped"
 

@@ -165,6 +165,21 @@ class Scratch:
         return buffer[:size].reshape(shape)
 
 
+@dataclass(frozen=True)
+class Cache:
+    """Keys and values (B, N, context, D) of the `past` positions before those that are computed now."""
+
+    past: int
+    keys: Array
+    values: Array
+
+    def extend(self, block: int, k: Array, v: Array) -> tuple[Array, Array]:
+        """Write k and v (N, T, D) of new positions -> those of all positions so far."""
+        end = self.past + k.shape[1]
+        self.keys[block, :, self.past : end], self.values[block, :, self.past : end] = k, v
+        return self.keys[block, :, :end], self.values[block, :, :end]
+
+
 # -- v1, v0 --------------------------------------------------------------------------------------------
 
 
@@ -351,16 +366,31 @@ class FusedEngine(BatchedEngine):
             self._predict(tokens[part], logits[part].reshape(-1, symbols))
         return logits
 
-    def _predict(self, tokens: Array, logits: Array) -> None:
-        """(n, T) tokens of one block -> logits (n T, V), by the folded weights."""
-        w = self.folded
+    def step(self, tokens: Array, past: int, keys: Array, values: Array) -> Array:
+        """Logits after one more token of each sequence, from the keys and values of those before it.
+
+        Args:
+            tokens: (N,) integers at position `past`.
+            past:   positions that are in keys and values already, less than the context.
+            keys, values: (B, N, context, D) float32; those of the new token are written at `past`.
+
+        Returns:
+            (N, V) float32 logits of what comes next.
+        """
+        logits = np.empty((len(tokens), len(self.weights.head_bias)), np.float32)
+        self._predict(tokens[:, None], logits, Cache(past, keys, values))
+        return logits
+
+    def _predict(self, tokens: Array, logits: Array, cache: Cache | None = None) -> None:
+        """(n, T) tokens of one block, after those in the cache -> logits (n T, V), by the folded weights."""
+        w, past = self.folded, cache.past if cache else 0
         stream = w.symbol.take(tokens, axis=0)  # (n, T, D), always centred
-        stream += w.position[: tokens.shape[1]]
+        stream += w.position[past : past + tokens.shape[1]]
         stream = stream.reshape(-1, stream.shape[-1])  # (n T, D)
         x, mixed = self.scratch.take("normal", *stream.shape), self.scratch.take("mixed", *stream.shape)
         for block in range(len(w.project)):
             self._direct(stream, x)
-            self._mix(x, block, w, mixed, tokens.shape)
+            self._mix(x, block, w, mixed.reshape(*tokens.shape, -1), cache)
             stream += np.matmul(mixed, w.output[block], out=x)
             stream += w.output_bias[block]
             self._direct(stream, x)
@@ -378,14 +408,16 @@ class FusedEngine(BatchedEngine):
         np.sqrt(size, out=size)
         np.divide(stream, size[:, None], out=out)
 
-    def _mix(self, x: Array, block: int, w: Weights, mixed: Array, shape: tuple[int, ...]) -> None:
-        """Self-attention without its output projection: normal x (n T, D) -> mixed (n T, D)."""
+    def _mix(self, x: Array, block: int, w: Weights, mixed: Array, cache: Cache | None) -> None:
+        """Self-attention without its output projection: normal x (n T, D) -> mixed (n, T, D)."""
         width = x.shape[1]
         joined = np.matmul(x, w.project[block], out=self.scratch.take("wide", len(x), 3 * width))
         joined += w.project_bias[block]
-        joined = joined.reshape(*shape, 3 * width)
+        joined = joined.reshape(*mixed.shape[:2], 3 * width)
         q, k, v = joined[..., :width], joined[..., width : 2 * width], joined[..., 2 * width :]
-        self._attend_block(q, k, v, mixed.reshape(*shape, width))
+        if cache is not None:
+            k, v = cache.extend(block, k, v)
+        self._attend_block(q, k, v, mixed)
 
     def _hidden(self, x: Array, block: int, w: Weights) -> Array:
         """x (M, D) -> (M, F): hidden units without the bias that is carried to the next one."""
@@ -480,14 +512,14 @@ class CompiledEngine(FusedEngine):
     def _prepare(self) -> None:
         _numba()  # compiles now, not while somebody measures
 
-    def _predict(self, tokens: Array, logits: Array) -> None:
-        w, numba = self.weights, _numba()
-        stream = self._embed_into(tokens, 0, self.scratch.take("stream", *tokens.shape, w.symbol.shape[1]))
+    def _predict(self, tokens: Array, logits: Array, cache: Cache | None = None) -> None:
+        w, numba, past = self.weights, _numba(), cache.past if cache else 0
+        stream = self._embed_into(tokens, past, self.scratch.take("stream", *tokens.shape, w.symbol.shape[1]))
         stream = stream.reshape(-1, stream.shape[-1])  # (n T, D)
         x, mixed = self.scratch.take("normal", *stream.shape), self.scratch.take("mixed", *stream.shape)
         numba.normalize(stream, w.scale[0], w.shift[0], x)
         for block in range(len(w.project)):
-            self._mix(x, block, w, mixed, tokens.shape)
+            self._mix(x, block, w, mixed.reshape(*tokens.shape, -1), cache)
             np.matmul(mixed, w.output[block], out=x)
             second, following = 2 * block + 1, 2 * block + 2
             numba.add_normalize(stream, x, w.output_bias[block], w.scale[second], w.shift[second])
@@ -514,23 +546,11 @@ class CompiledEngine(FusedEngine):
         return normal
 
     def step(self, tokens: Array, past: int, keys: Array, values: Array) -> Array:
-        """Logits after one more token of each sequence, all operations in one call.
-
-        Args:
-            tokens: (N,) integers at position `past`.
-            past:   positions whose keys and values are there, less than the context.
-            keys, values: (B, N, context, D) float32; those of the new token are written at `past`.
-
-        Returns:
-            (N, V) float32 logits of what comes next.
-        """
-        w, symbols = self.weights, len(self.weights.head_bias)
-        if tokens.size and not 0 <= tokens.min() <= tokens.max() < len(w.symbol):
+        w = self.weights
+        logits = np.empty((len(tokens), len(w.head_bias)), np.float32)
+        places = np.ascontiguousarray(tokens, np.int64)
+        if not _numba().step(places, past, self.heads, keys, values, *vars(w).values(), logits):
             raise IndexError(f"tokens must be 0 to {len(w.symbol) - 1}, got {tokens.min()} to {tokens.max()}")
-        logits = np.empty((len(tokens), symbols), np.float32)
-        _numba().step(
-            np.ascontiguousarray(tokens, np.int64), past, self.heads, keys, values, *vars(w).values(), logits
-        )
         return logits
 
 

@@ -107,40 +107,48 @@ def add_normalize(stream: Array, update: Array, bias: Array, scale: Array, shift
 
 
 @inlined
-def add_product(x: Array, weight: Array, out: Array) -> None:
-    """out (M,) += x (K,) @ weight (K, M), four rows at a time, so that `out` is read and written less often."""
+def dense(x: Array, weight: Array, start: Array, out: Array) -> None:
+    """out (M,) = start (M,) + x (K,) @ weight (K, M), four rows at a time: so `out` is read and written less often."""
+    for m in range(len(out)):
+        out[m] = start[m]
     whole = len(x) // 4 * 4
     for k in range(0, whole, 4):
         a, b, c, d = x[k], x[k + 1], x[k + 2], x[k + 3]
-        first, second, third, fourth = weight[k], weight[k + 1], weight[k + 2], weight[k + 3]
         for m in range(len(out)):
-            out[m] += a * first[m] + b * second[m] + c * third[m] + d * fourth[m]
+            out[m] += a * weight[k, m] + b * weight[k + 1, m] + c * weight[k + 2, m] + d * weight[k + 3, m]
     for k in range(whole, len(x)):
-        row = weight[k]
         for m in range(len(out)):
-            out[m] += x[k] * row[m]
+            out[m] += x[k] * weight[k, m]
 
 
 @inlined
-def attend_head(q: Array, keys: Array, values: Array, weights: Array, out: Array) -> None:
-    """One head of one query: q (S,), keys and values (T, S) -> out (S,); weights (T,) is room to work in."""
-    rate = np.float32(1) / np.sqrt(np.float32(len(q)))
-    largest = np.float32(-np.inf)
-    for t in range(len(keys)):
-        key, score = keys[t], np.float32(0)
-        for s in range(len(q)):
-            score += q[s] * key[s]
-        weights[t] = score * rate
-        largest = max(largest, weights[t])
-    total = np.float32(0)
-    out[:] = 0
-    for t in range(len(keys)):
-        weight, value = np.exp(weights[t] - largest), values[t]
-        total += weight
-        for s in range(len(out)):
-            out[s] += weight * value[s]
-    for s in range(len(out)):
-        out[s] /= total
+def attend(q: Array, keys: Array, values: Array, heads: int, weights: Array, out: Array) -> None:
+    """One query: q (D,), keys and values (T, D) -> out (D,); weights (T,) is room to work in.
+
+    A head is a range of columns and not a slice, of which numba would not know that it is contiguous, and it starts
+    at head * size, which cannot be negative: where an index might be, numba wraps it, and nothing is vectorised.
+    """
+    size = len(q) // heads
+    rate = np.float32(1) / np.sqrt(np.float32(size))
+    for head in range(heads):
+        first = head * size
+        largest = np.float32(-np.inf)
+        for t in range(len(keys)):
+            score = np.float32(0)
+            for d in range(size):
+                score += q[first + d] * keys[t, first + d]
+            weights[t] = score * rate
+            largest = max(largest, weights[t])
+        total = np.float32(0)
+        for d in range(size):
+            out[first + d] = 0
+        for t in range(len(keys)):
+            weight = np.exp(weights[t] - largest)
+            total += weight
+            for d in range(size):
+                out[first + d] += weight * values[t, first + d]
+        for d in range(size):
+            out[first + d] /= total
 
 
 @compiled(
@@ -170,47 +178,37 @@ def step(
     head: Array,
     head_bias: Array,
     logits: Array,
-) -> None:
-    """A transformer for the one token of each sequence at position `past`.
+) -> bool:
+    """A transformer for the one token of each sequence at position `past`; stops with False at a token that is none.
 
     Args:
-        tokens: (N,) int64, each less than V
+        tokens: (N,) int64
         keys, values: (B, N, context, D), are read before `past` and written there
         symbol ... head_bias: the fields of transformer_engine.Weights, in their order
         logits: (N, V), is written
     """
-    width, hidden_units = symbol.shape[1], expand.shape[2]
-    size = width // heads
-    x, joined = np.empty(width, np.float32), np.empty(3 * width, np.float32)
-    mixed, hidden, weights = (
-        np.empty(width, np.float32),
-        np.empty(hidden_units, np.float32),
-        np.empty(past + 1, np.float32),
-    )
-    stream = np.empty(width, np.float32)
+    width = symbol.shape[1]
+    stream, x, mixed = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
+    joined, hidden = np.empty(3 * width, np.float32), np.empty(expand.shape[2], np.float32)
+    weights = np.empty(past + 1, np.float32)
     for n in range(len(tokens)):
+        if not 0 <= tokens[n] < len(symbol):
+            return False
         add(symbol[tokens[n]], position[past], stream)
         for b in range(len(project)):
             normalize_row(stream, scale[2 * b], shift[2 * b], x)
-            joined[:] = project_bias[b]
-            add_product(x, project[b], joined)
-            keys[b, n, past] = joined[width : 2 * width]
-            values[b, n, past] = joined[2 * width :]
-            for first in range(0, width, size):
-                end = first + size
-                attend_head(
-                    joined[first:end], keys[b, n, : past + 1, first:end], values[b, n, : past + 1, first:end],
-                    weights, mixed[first:end],
-                )  # fmt: skip
-            add(stream, output_bias[b], stream)
-            add_product(mixed, output[b], stream)
+            dense(x, project[b], project_bias[b], joined)
+            for d in range(width):
+                keys[b, n, past, d], values[b, n, past, d] = joined[width + d], joined[2 * width + d]
+            attend(joined[:width], keys[b, n, : past + 1], values[b, n, : past + 1], heads, weights, mixed)
+            dense(mixed, output[b], output_bias[b], x)
+            add(stream, x, stream)
             normalize_row(stream, scale[2 * b + 1], shift[2 * b + 1], x)
-            hidden[:] = expand_bias[b]
-            add_product(x, expand[b], hidden)
-            for k in range(hidden_units):
+            dense(x, expand[b], expand_bias[b], hidden)
+            for k in range(len(hidden)):
                 hidden[k] = max(hidden[k], np.float32(0))
-            add(stream, contract_bias[b], stream)
-            add_product(hidden, contract[b], stream)
+            dense(hidden, contract[b], contract_bias[b], x)
+            add(stream, x, stream)
         normalize_row(stream, scale[-1], shift[-1], x)
-        logits[n] = head_bias
-        add_product(x, head, logits[n])
+        dense(x, head, head_bias, logits[n])
+    return True

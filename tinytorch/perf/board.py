@@ -11,6 +11,7 @@ import contextlib
 import html
 import math
 import os
+import sys
 import unicodedata
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -788,3 +789,15 @@ margin:1.2em 0 1.6em}
 .tp-card{display:grid;grid-template-columns:minmax(0,2fr) minmax(0,3fr);align-items:center;gap:1em}}
 @media print{.tp-page section{break-before:page}}
 """.replace("\n", "")
+
+
+def show(board: Leaderboard, own_team: str | None = None) -> None:
+    """Draw a board where one looks: as HTML in a notebook, as text on the terminal otherwise."""
+    if "IPython" in sys.modules:
+        from IPython.core.getipython import get_ipython
+        from IPython.display import HTML, display
+
+        if get_ipython() is not None:
+            display(HTML(board_html(board, own_team=own_team)))
+            return
+    sys.stdout.write(board_text(board, own_team) + "\n")

@@ -129,7 +129,7 @@ def speedups(ax: Axes, submissions: Sequence[Submission], event_title: str) -> A
     palette = _palette(ax)
     entries = sorted((entry for entry in submissions if _drawable(entry)), key=_ratio, reverse=True)
     for row, entry in enumerate(entries):
-        dots = [case["speedup"] for case in (entry.get("cases") or {}).values()]
+        dots = [case["ratio"] for case in (entry.get("cases") or {}).values()]
         _bar(ax, row, _ratio(entry), (*_ends(entry), *dots), palette, hollow=not entry.get("ranked", True))
         ax.plot(dots, [row] * len(dots), "o", ms=4, mfc=palette.paper, mec=palette.ink, mew=0.9)
     _rows(ax, [_name(entry) for entry in entries], palette)
@@ -265,7 +265,7 @@ def rounds(ax: Axes, report: Submission, event_title: str) -> Axes:
                 color=palette.neutral,
                 alpha=0.4,
             )
-            ax.plot([case["speedup"]] * 2, [row - 0.42, row + 0.42], color=palette.ink, lw=1.6)
+            ax.plot([case["ratio"]] * 2, [row - 0.42, row + 0.42], color=palette.ink, lw=1.6)
     _rows(ax, lanes, palette)
     finding = _with_interval(_ratio(report), _ends(report)) if _drawable(report) else "not measured"
     title = f"{event_title}: {finding}, {len(all_rounds)} rounds"
@@ -318,7 +318,7 @@ def _label(ax: Axes, row: int, right: float, ratio: float, note: str, palette: P
 def _rows(ax: Axes, labels: Sequence[str], palette: Palette) -> None:
     """Name the rows, the first at the top."""
     ax.set_yticks(range(len(labels)), labels=[_cut(label) for label in labels], parse_math=False)
-    ax.set_ylim(len(labels) - 0.4, -0.6)
+    ax.set_ylim(max(len(labels), 4) - 0.4, -0.6)  # the first at the top; few bars stay thin
     ax.tick_params(axis="y", length=0, labelcolor=palette.ink)
 
 
