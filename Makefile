@@ -30,7 +30,7 @@ test: $(VENV)/.dev ## set up, check style, types, layers and exports, run all te
 	$(BIN)/python -m pytest
 
 lab: $(VENV)/.lab ## set up, open the notebook in JupyterLab
-	$(BIN)/python -m jupyter lab modules/20_tinymlperf/tinymlperf.ipynb
+	$(BIN)/python -m jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) modules/20_tinymlperf/tinymlperf.ipynb
 
 clean: ## remove caches and build leftovers; .venv stays
 	rm -rf build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -72,6 +72,6 @@ def test_core_needs_only_numpy():
     allowed = sys.stdlib_module_names | {"numpy", "tinytorch"}
     for module in graph.find_descendants("tinytorch.core"):
         outside = {name.split(".")[0] for name in graph.find_modules_directly_imported_by(module)} - allowed
-        assert outside <= ({"numba"} if module.endswith(".kernels_numba") else set()), (
+        assert outside <= ({"numba"} if module.endswith("_numba") else set()), (
             f"{module} imports {outside}"
         )

@@ -353,7 +353,7 @@ class CompetitionProfiler:
             sizes: dict[str, tuple[int, int]] = {}
             for scenario in scenarios:
                 sizes |= self.calibrate(baseline, candidate, scenario, rng)
-            slice_s = max(self.LEAST_ROUND_S, self.budget_s / 30) / len(sizes)
+            slice_s = max(self.LEAST_ROUND_S, self.budget_s / 20) / len(sizes)
             end = time.perf_counter() + self.budget_s
             while len(rounds) < least or (time.perf_counter() < end and len(rounds) < self.MOST_ROUNDS):
                 seed = int(seeds.spawn(1)[0].generate_state(1)[0])

@@ -35,7 +35,7 @@ class Recipe:
 class Engine(Protocol):
     """Another way to compute a network's logits, made from its weights by add_custom_kernels."""
 
-    def __call__(self, inputs: Array) -> Array:
+    def __call__(self, inputs: Array, /) -> Array:
         """Raw inputs to logits, as `Network.predict`."""
 
     def rebuild(self, network: Any) -> Engine:

@@ -22,12 +22,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tinytorch.core.layers import Parameter
 from tinytorch.core.models import CharTransformer
 from tinytorch.core.tensor import Array, ShapeError
 
 EPSILON = np.float32(1e-5)  # of ops.layer_norm
 # Positions that v3 and v4 take at once: four windows of 64, whose scores and hidden units fit the second cache.
 ROWS = 256
+# Sequences that v4 feeds one token each by itself; BLAS, which reads the weights once for all of them, wins beyond.
+FEW = 24
 # exp() of what lies within is neither 0 nor infinite in float32, even summed over a long context.
 SAFE_SCORE = 80.0
 
@@ -92,8 +95,8 @@ def gather_weights(network: CharTransformer) -> Weights:
     norms = [norm for block in blocks for norm in (block.attention_norm, block.feed_norm)] + [network.norm]
     inner = [(layer.query, layer.key, layer.value) for layer in attention]
     return Weights(
-        symbol=np.array(network.symbol.weight.data),
-        position=np.array(network.position.weight.data),
+        symbol=_copy(network.symbol.weight),
+        position=_copy(network.position.weight),
         scale=np.stack([norm.scale.data for norm in norms]),
         shift=np.stack([norm.shift.data for norm in norms]),
         project=_stack([np.hstack([part.weight.data for part in parts]) for parts in inner], width, 3 * width),
@@ -104,9 +107,13 @@ def gather_weights(network: CharTransformer) -> Weights:
         expand_bias=_stack([layer.expand.bias.data for layer in feed], hidden),
         contract=_stack([layer.contract.weight.data for layer in feed], hidden, width),
         contract_bias=_stack([layer.contract.bias.data for layer in feed], width),
-        head=np.array(network.head.weight.data),
-        head_bias=np.array(network.head.bias.data),
+        head=_copy(network.head.weight),
+        head_bias=_copy(network.head.bias),
     )
+
+
+def _copy(parameter: Parameter) -> Array:
+    return np.array(parameter.data, np.float32, order="C")  # compiled kernels take nothing else
 
 
 def _stack(arrays: list[Array], *shape: int) -> Array:
@@ -118,27 +125,34 @@ def _stack(arrays: list[Array], *shape: int) -> Array:
 
 
 def fold_weights(weights: Weights) -> Weights:
-    """Weights with which the same logits come out of norms that only divide by the root mean square.
+    """Weights with which the same logits come out of norms that only make unit vectors.
 
     * Scale and shift of a norm go into the product after it: (x s + t) W + b = x (s W) + (t W + b).
     * Norms do not see a mean, so whatever is added to the stream is centred once, here, instead of in every norm.
+    * The length of a normal vector is sqrt(D), which goes into the scale.
     """
     w, firsts, seconds = weights, slice(0, -1, 2), slice(1, None, 2)
+    scale = _rooted(w.scale)
     return replace(
         w,
         symbol=_centred(w.symbol),
         position=_centred(w.position),
-        project=w.scale[firsts, :, None] * w.project,
+        project=scale[firsts, :, None] * w.project,
         project_bias=w.project_bias + _through(w.shift[firsts], w.project),
         output=_centred(w.output),
         output_bias=_centred(w.output_bias),
-        expand=w.scale[seconds, :, None] * w.expand,
+        expand=scale[seconds, :, None] * w.expand,
         expand_bias=w.expand_bias + _through(w.shift[seconds], w.expand),
         contract=_centred(w.contract),
         contract_bias=_centred(w.contract_bias),
-        head=w.scale[-1, :, None] * w.head,
+        head=scale[-1, :, None] * w.head,
         head_bias=w.head_bias + w.shift[-1] @ w.head,
     )
+
+
+def _rooted(scale: Array) -> Array:
+    """Scales (..., D) for vectors of length 1 instead of sqrt(D)."""
+    return scale * np.float32(scale.shape[-1] ** 0.5)
 
 
 def _centred(rows: Array) -> Array:
@@ -166,17 +180,17 @@ class Scratch:
 
 
 @dataclass(frozen=True)
-class Cache:
-    """Keys and values (B, N, context, D) of the `past` positions before those that are computed now."""
+class Past:
+    """Keys and values (B, N, context, D) of the `count` positions before those that are computed now."""
 
-    past: int
+    count: int
     keys: Array
     values: Array
 
     def extend(self, block: int, k: Array, v: Array) -> tuple[Array, Array]:
         """Write k and v (N, T, D) of new positions -> those of all positions so far."""
-        end = self.past + k.shape[1]
-        self.keys[block, :, self.past : end], self.values[block, :, self.past : end] = k, v
+        end = self.count + k.shape[1]
+        self.keys[block, :, self.count : end], self.values[block, :, self.count : end] = k, v
         return self.keys[block, :, :end], self.values[block, :, :end]
 
 
@@ -270,10 +284,11 @@ class TransformerEngine:
 
     def _check_attention(self, q: Array, k: Array, v: Array) -> None:
         fits = q.ndim == k.ndim == 3 and k.shape == v.shape and q.shape[::2] == k.shape[::2]
-        if not fits or q.shape[1] > k.shape[1] or q.shape[-1] % self.heads:
+        context = len(self.weights.position)
+        if not fits or not q.shape[1] <= k.shape[1] <= context or q.shape[-1] % self.heads:
             raise ShapeError(
-                f"attention takes q (N, Q, D), k and v (N, T, D) with Q <= T and D divisible by {self.heads} "
-                f"heads; got {q.shape}, {k.shape} and {v.shape}"
+                f"attention takes q (N, Q, D), k and v (N, T, D) with Q <= T <= {context} and D divisible by "
+                f"{self.heads} heads; got {q.shape}, {k.shape} and {v.shape}"
             )
 
 
@@ -346,6 +361,8 @@ class FusedEngine(BatchedEngine):
         self.seen = np.tri(context, dtype=np.float32)  # (context, context): 1 where a query sees a key
         self.ones = np.ones((context, 1), np.float32)
         self.averaging = np.full((width, 1), 1 / width, np.float32)
+        self.least = np.full(1, width * EPSILON)  # of a squared length; an array is added faster than a number
+        self.rooted = _rooted(self.weights.scale)
         self.carried = self._carry(self.weights)
         self._prepare()
 
@@ -376,21 +393,34 @@ class FusedEngine(BatchedEngine):
 
         Returns:
             (N, V) float32 logits of what comes next.
+
+        Raises:
+            ShapeError: the context is full, or keys and values do not have the shape above.
         """
+        self._check_step(tokens, past, keys, values)
         logits = np.empty((len(tokens), len(self.weights.head_bias)), np.float32)
-        self._predict(tokens[:, None], logits, Cache(past, keys, values))
+        self._predict(tokens[:, None], logits, Past(past, keys, values))
         return logits
 
-    def _predict(self, tokens: Array, logits: Array, cache: Cache | None = None) -> None:
-        """(n, T) tokens of one block, after those in the cache -> logits (n T, V), by the folded weights."""
-        w, past = self.folded, cache.past if cache else 0
+    def _check_step(self, tokens: Array, past: int, keys: Array, values: Array) -> None:
+        context, width = self.weights.position.shape
+        shape = (len(self.weights.project), len(tokens), context, width)
+        if tokens.ndim != 1 or not 0 <= past < context or keys.shape != shape or values.shape != shape:
+            raise ShapeError(
+                f"a step takes tokens (N,), 0 <= past < {context}, keys and values {shape}; "
+                f"got {tokens.shape}, {past}, {keys.shape} and {values.shape}"
+            )
+
+    def _predict(self, tokens: Array, logits: Array, past: Past | None = None) -> None:
+        """(n, T) tokens of one block, after those in `past` -> logits (n T, V), by the folded weights."""
+        w, start = self.folded, past.count if past else 0
         stream = w.symbol.take(tokens, axis=0)  # (n, T, D), always centred
-        stream += w.position[past : past + tokens.shape[1]]
+        stream += w.position[start : start + tokens.shape[1]]
         stream = stream.reshape(-1, stream.shape[-1])  # (n T, D)
         x, mixed = self.scratch.take("normal", *stream.shape), self.scratch.take("mixed", *stream.shape)
         for block in range(len(w.project)):
             self._direct(stream, x)
-            self._mix(x, block, w, mixed.reshape(*tokens.shape, -1), cache)
+            self._mix(x, block, w, mixed.reshape(*tokens.shape, x.shape[1]), past)
             stream += np.matmul(mixed, w.output[block], out=x)
             stream += w.output_bias[block]
             self._direct(stream, x)
@@ -401,22 +431,21 @@ class FusedEngine(BatchedEngine):
         logits += w.head_bias
 
     def _direct(self, stream: Array, out: Array) -> None:
-        """Rows that are already centred (M, D), divided by their root mean square."""
-        size = np.vecdot(stream, stream)  # (M,)
-        size *= 1 / stream.shape[1]
-        size += EPSILON
-        np.sqrt(size, out=size)
-        np.divide(stream, size[:, None], out=out)
+        """Rows that are already centred (..., D), divided by their lengths; `out` may be `stream`."""
+        length = np.vecdot(stream, stream)  # (...)
+        length += self.least
+        np.sqrt(length, out=length)
+        np.divide(stream, length[..., None], out=out)
 
-    def _mix(self, x: Array, block: int, w: Weights, mixed: Array, cache: Cache | None) -> None:
+    def _mix(self, x: Array, block: int, w: Weights, mixed: Array, past: Past | None) -> None:
         """Self-attention without its output projection: normal x (n T, D) -> mixed (n, T, D)."""
         width = x.shape[1]
         joined = np.matmul(x, w.project[block], out=self.scratch.take("wide", len(x), 3 * width))
         joined += w.project_bias[block]
         joined = joined.reshape(*mixed.shape[:2], 3 * width)
         q, k, v = joined[..., :width], joined[..., width : 2 * width], joined[..., 2 * width :]
-        if cache is not None:
-            k, v = cache.extend(block, k, v)
+        if past is not None:
+            k, v = past.extend(block, k, v)
         self._attend_block(q, k, v, mixed)
 
     def _hidden(self, x: Array, block: int, w: Weights) -> Array:
@@ -436,12 +465,8 @@ class FusedEngine(BatchedEngine):
     def normalize(self, x: Array, index: int) -> Array:
         self._check_width(x)
         normal = np.subtract(x, x @ self.averaging)
-        size = np.vecdot(normal, normal)  # (N, T)
-        size *= 1 / x.shape[-1]
-        size += EPSILON
-        np.sqrt(size, out=size)
-        normal /= size[..., None]
-        normal *= self.weights.scale[index]
+        self._direct(normal, normal)
+        normal *= self.rooted[index]
         normal += self.weights.shift[index]
         return normal
 
@@ -504,7 +529,7 @@ def _raise(scores: Array, seen: Array) -> None:
 class CompiledEngine(FusedEngine):
     """Kernels v4: what numpy is slow at is compiled by numba, what BLAS is good at stays with BLAS.
 
-    A compiled norm reads each row once, so scale, shift and mean cost nothing and no second set of weights is kept.
+    A compiled norm reads each row once: scale, shift and mean cost nothing, and no folded weights are kept.
     """
 
     version, name = 4, f"v4 numba: norms, embedding and steps compiled, blocks of {ROWS} positions"
@@ -512,19 +537,19 @@ class CompiledEngine(FusedEngine):
     def _prepare(self) -> None:
         _numba()  # compiles now, not while somebody measures
 
-    def _predict(self, tokens: Array, logits: Array, cache: Cache | None = None) -> None:
-        w, numba, past = self.weights, _numba(), cache.past if cache else 0
-        stream = self._embed_into(tokens, past, self.scratch.take("stream", *tokens.shape, w.symbol.shape[1]))
+    def _predict(self, tokens: Array, logits: Array, past: Past | None = None) -> None:
+        w, kernels, start = self.weights, _numba(), past.count if past else 0
+        stream = self._embed_into(tokens, start, self.scratch.take("stream", *tokens.shape, w.symbol.shape[1]))
         stream = stream.reshape(-1, stream.shape[-1])  # (n T, D)
         x, mixed = self.scratch.take("normal", *stream.shape), self.scratch.take("mixed", *stream.shape)
-        numba.normalize(stream, w.scale[0], w.shift[0], x)
+        kernels.normalize(stream, w.scale[0], w.shift[0], x)
         for block in range(len(w.project)):
-            self._mix(x, block, w, mixed.reshape(*tokens.shape, -1), cache)
+            self._mix(x, block, w, mixed.reshape(*tokens.shape, x.shape[1]), past)
             np.matmul(mixed, w.output[block], out=x)
             second, following = 2 * block + 1, 2 * block + 2
-            numba.add_normalize(stream, x, w.output_bias[block], w.scale[second], w.shift[second])
+            kernels.add_normalize(stream, x, w.output_bias[block], w.scale[second], w.shift[second])
             np.matmul(self._hidden(x, block, w), w.contract[block], out=x)
-            numba.add_normalize(stream, x, self.carried[block], w.scale[following], w.shift[following])
+            kernels.add_normalize(stream, x, self.carried[block], w.scale[following], w.shift[following])
         np.matmul(x, w.head, out=logits)
         logits += w.head_bias
 
@@ -546,6 +571,9 @@ class CompiledEngine(FusedEngine):
         return normal
 
     def step(self, tokens: Array, past: int, keys: Array, values: Array) -> Array:
+        if len(tokens) > FEW:
+            return super().step(tokens, past, keys, values)
+        self._check_step(tokens, past, keys, values)
         w = self.weights
         logits = np.empty((len(tokens), len(w.head_bias)), np.float32)
         places = np.ascontiguousarray(tokens, np.int64)

@@ -27,19 +27,18 @@ EPSILON = np.float32(1e-5)  # of ops.layer_norm
 
 def compiled(*signature: Any) -> Callable[[Any], Any]:
     """Compile a function now for these argument types, and keep the machine code on disk."""
-    options = {"fastmath": FAST_MATH, "error_model": "numpy"}
 
     def decorate(function: Any) -> Any:
         try:
-            return numba.njit([signature], cache=True, **options)(function)
+            return numba.njit([signature], fastmath=FAST_MATH, cache=True)(function)
         except RuntimeError:  # no folder that may be written to
-            return numba.njit([signature], **options)(function)
+            return numba.njit([signature], fastmath=FAST_MATH)(function)
 
     return decorate
 
 
 # A part of the kernels that call it: a real call of a row would count references, which costs more than its work.
-inlined = numba.njit(fastmath=FAST_MATH, error_model="numpy", inline="always")
+inlined = numba.njit(fastmath=FAST_MATH, inline="always")
 
 
 # -- many positions ------------------------------------------------------------------------------------
@@ -47,6 +46,7 @@ inlined = numba.njit(fastmath=FAST_MATH, error_model="numpy", inline="always")
 
 @inlined
 def add(a: Array, b: Array, out: Array) -> None:
+    """out = a + b, all (D,); `out` may be one of them."""
     for d in range(len(out)):
         out[d] = a[d] + b[d]
 
@@ -108,7 +108,7 @@ def add_normalize(stream: Array, update: Array, bias: Array, scale: Array, shift
 
 @inlined
 def dense(x: Array, weight: Array, start: Array, out: Array) -> None:
-    """out (M,) = start (M,) + x (K,) @ weight (K, M), four rows at a time: so `out` is read and written less often."""
+    """out (M,) = start (M,) + x (K,) @ weight (K, M), four rows at a time to read and write `out` less."""
     for m in range(len(out)):
         out[m] = start[m]
     whole = len(x) // 4 * 4
@@ -125,8 +125,8 @@ def dense(x: Array, weight: Array, start: Array, out: Array) -> None:
 def attend(q: Array, keys: Array, values: Array, heads: int, weights: Array, out: Array) -> None:
     """One query: q (D,), keys and values (T, D) -> out (D,); weights (T,) is room to work in.
 
-    A head is a range of columns and not a slice, of which numba would not know that it is contiguous, and it starts
-    at head * size, which cannot be negative: where an index might be, numba wraps it, and nothing is vectorised.
+    A head is a range of columns, not a slice, of which numba would not know that it is contiguous. It starts at
+    head * size, which cannot be negative: where an index might be, numba wraps it, and nothing is vectorised.
     """
     size = len(q) // heads
     rate = np.float32(1) / np.sqrt(np.float32(size))
@@ -147,8 +147,9 @@ def attend(q: Array, keys: Array, values: Array, heads: int, weights: Array, out
             total += weight
             for d in range(size):
                 out[first + d] += weight * values[t, first + d]
+        share = np.float32(1) / total
         for d in range(size):
-            out[first + d] /= total
+            out[first + d] *= share
 
 
 @compiled(
@@ -179,7 +180,7 @@ def step(
     head_bias: Array,
     logits: Array,
 ) -> bool:
-    """A transformer for the one token of each sequence at position `past`; stops with False at a token that is none.
+    """A transformer for one token of each sequence, at position `past`; stops with False at a token that is none.
 
     Args:
         tokens: (N,) int64
