@@ -32,11 +32,12 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor, algorithm: Algorithm = "posi
 
     Raises:
         ShapeError: channels differ, the kernel is not square, or it is larger than the picture.
+        ValueError: there is no such algorithm.
     """
     _check(x, weight, bias)
-    if algorithm == "positions":
-        return _conv2d_positions(x, weight, bias)
-    return _conv2d_im2col(x, weight, bias)
+    if algorithm not in _ALGORITHMS:
+        raise ValueError(f"conv2d knows the algorithms {', '.join(_ALGORITHMS)}, got {algorithm!r}")
+    return _ALGORITHMS[algorithm](x, weight, bias)
 
 
 def _check(x: Tensor, weight: Tensor, bias: Tensor) -> None:
@@ -52,6 +53,7 @@ def _conv2d_positions(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     size = weight.shape[2]
     rows, columns = x.shape[2] - size + 1, x.shape[3] - size + 1
     positions = [(i, j) for i in range(size) for j in range(size)]
+    kernels = weight.data  # read once: a compact weight makes its floats at every access
 
     def patch(image: Array, i: int, j: int) -> Array:
         """What kernel position (i, j) sees: (N, C, rows, columns)."""
@@ -59,16 +61,16 @@ def _conv2d_positions(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
     out = np.zeros((len(x), len(weight), rows, columns), x.data.dtype)
     for i, j in positions:
-        out += np.einsum("nchw,oc->nohw", patch(x.data, i, j), weight.data[:, :, i, j])
+        out += np.einsum("nchw,oc->nohw", patch(x.data, i, j), kernels[:, :, i, j])
     out += bias.data[:, None, None]
 
     def backward(g: Array) -> tuple[Array | None, Array, Array]:
         gx = np.zeros_like(x.data) if x.requires_grad else None
-        gw = np.empty_like(weight.data)
+        gw = np.empty_like(kernels)
         for i, j in positions:
             gw[:, :, i, j] = np.einsum("nohw,nchw->oc", g, patch(x.data, i, j))
             if gx is not None:
-                patch(gx, i, j)[...] += np.einsum("nohw,oc->nchw", g, weight.data[:, :, i, j])
+                patch(gx, i, j)[...] += np.einsum("nohw,oc->nchw", g, kernels[:, :, i, j])
         return gx, gw, g.sum(axis=(0, 2, 3))
 
     return Tensor.from_op(out, (x, weight, bias), backward)
@@ -90,6 +92,9 @@ def _conv2d_im2col(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return gx, gw, rows_of_g.sum(axis=0)
 
     return Tensor.from_op(out, (x, weight, bias), backward)
+
+
+_ALGORITHMS = {"positions": _conv2d_positions, "im2col": _conv2d_im2col}
 
 
 def _scatter_patches(patches: Array, shape: tuple[int, ...], size: int) -> Array:

@@ -121,28 +121,37 @@ class Tensor:
     def __add__(self, other: TensorLike) -> Tensor:
         a, b = self, self.operand(other)
         data = _broadcasting(np.add, a, b)
-        return Tensor.from_op(data, (a, b), lambda g: (unbroadcast(g, a.shape), unbroadcast(g, b.shape)))
+        return Tensor.from_op(data, (a, b), lambda g: (_meant_for(a, g), _meant_for(b, g)))
 
     def __mul__(self, other: TensorLike) -> Tensor:
         a, b = self, self.operand(other)
         data = _broadcasting(np.multiply, a, b)
-        return Tensor.from_op(
-            data, (a, b), lambda g: (unbroadcast(g * b.data, a.shape), unbroadcast(g * a.data, b.shape))
-        )
+
+        def backward(g: Array) -> tuple[Array | None, Array | None]:
+            ga = unbroadcast(g * b.data, a.shape) if a.requires_grad else None
+            gb = unbroadcast(g * a.data, b.shape) if b.requires_grad else None
+            return ga, gb
+
+        return Tensor.from_op(data, (a, b), backward)
 
     def __truediv__(self, other: TensorLike) -> Tensor:
         a, b = self, self.operand(other)
         data = _broadcasting(np.divide, a, b)
-        return Tensor.from_op(
-            data,
-            (a, b),
-            lambda g: (unbroadcast(g / b.data, a.shape), unbroadcast(-g * data / b.data, b.shape)),
-        )
+
+        def backward(g: Array) -> tuple[Array | None, Array | None]:
+            ga = unbroadcast(g / b.data, a.shape) if a.requires_grad else None
+            gb = unbroadcast(-g * data / b.data, b.shape) if b.requires_grad else None
+            return ga, gb
+
+        return Tensor.from_op(data, (a, b), backward)
 
     def __pow__(self, exponent: float) -> Tensor:
-        return Tensor.from_op(
-            self.data**exponent, (self,), lambda g: (g * exponent * self.data ** (exponent - 1),)
-        )
+        def backward(g: Array) -> tuple[Array]:
+            if exponent == 0:  # a constant; the rule below would say 0 * infinity at zero
+                return (np.zeros_like(g),)
+            return (g * exponent * self.data ** (exponent - 1),)
+
+        return Tensor.from_op(self.data**exponent, (self,), backward)
 
     def __neg__(self) -> Tensor:
         return Tensor.from_op(-self.data, (self,), lambda g: (-g,))
@@ -150,7 +159,7 @@ class Tensor:
     def __sub__(self, other: TensorLike) -> Tensor:
         a, b = self, self.operand(other)
         data = _broadcasting(np.subtract, a, b)
-        return Tensor.from_op(data, (a, b), lambda g: (unbroadcast(g, a.shape), unbroadcast(-g, b.shape)))
+        return Tensor.from_op(data, (a, b), lambda g: (_meant_for(a, g), _meant_for(b, -g)))
 
     def __radd__(self, other: TensorLike) -> Tensor:
         return self + other
@@ -163,6 +172,9 @@ class Tensor:
 
     def __rtruediv__(self, other: TensorLike) -> Tensor:
         return self.operand(other) / self
+
+    def __rmatmul__(self, other: TensorLike) -> Tensor:
+        return self.operand(other) @ self
 
     def __matmul__(self, other: TensorLike) -> Tensor:
         """Matrix product over the last two axes; leading axes broadcast. Both need at least two axes."""
@@ -264,6 +276,11 @@ def _broadcasting(operation: Callable[[Array, Array], Array], a: Tensor, b: Tens
         return operation(a.data, b.data)
     except ValueError as error:
         raise ShapeError(f"{operation.__name__}: shapes {a.shape} and {b.shape} do not broadcast") from error
+
+
+def _meant_for(parent: Tensor, g: Array) -> Array | None:
+    """What of `g` reaches a summand: nothing is computed for a constant."""
+    return unbroadcast(g, parent.shape) if parent.requires_grad else None
 
 
 def _with_axes(g: Array, shape: tuple[int, ...], axis: Axis, keepdims: bool) -> Array:

@@ -29,7 +29,7 @@ from tinytorch.core.tensor import Array, ShapeError
 EPSILON = np.float32(1e-5)  # of ops.layer_norm
 # Positions that v3 and v4 take at once: four windows of 64, whose scores and hidden units fit the second cache.
 ROWS = 256
-# Sequences that v4 feeds one token each by itself; BLAS, which reads the weights once for all of them, wins beyond.
+# Up to so many sequences v4 feeds a token each by itself; with more, BLAS, which reads the weights once, is ahead.
 FEW = 24
 # exp() of what lies within is neither 0 nor infinite in float32, even summed over a long context.
 SAFE_SCORE = 80.0

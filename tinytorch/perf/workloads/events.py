@@ -66,7 +66,7 @@ CNN_MARATHON = Event(
     floor=0.010,
     batch_sizes=(1, 32, 256),
     rule="balance",
-    medals=(2.0, 5.0, 9.0),
+    medals=(2.0, 6.0, 12.0),
     victory=(
         "The highest cube root of speedup x peak memory saved x weight bytes saved wins, "
         "with at most 1 point less accuracy than the baseline on fresh placements."
@@ -84,7 +84,7 @@ TRANSFORMER_DECATHLON = Event(
     floor=0.03,
     batch_sizes=(1, 32),
     rule="decathlon",
-    medals=(1.3, 1.7, 2.1),
+    medals=(1.3, 1.9, 2.5),
     victory=(
         "The highest geometric mean of the ratios in all ten disciplines wins, "
         "with at most 0.03 bits per character more than the baseline on unseen text."
