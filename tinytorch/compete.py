@@ -1,18 +1,22 @@
-"""One run through all six stages: `python -m tinytorch.compete [--out competition] [--events ...]`.
+"""One run through all six stages: `python -m tinytorch.compete`.
 
-The reference optimisations of Modules 16-19 enter all three events as a few made-up teams, two of them weaker or below
-the floor; boards and charts are written as one HTML page, whose path is printed. Entries are added to the store in
-the folder, so a second run adds to the first. Does not: measure or judge (core.benchmarking) or draw (perf.board).
+The reference optimisations of Modules 16-19 enter all three events as a few made-up teams, some of them weaker or
+below the floor; boards and charts are written as one HTML page. Entries are added to the store in the folder, so a
+second run adds to the first. Does not: measure, judge (core.benchmarking), keep (perf.store) or draw (perf.plots).
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import os
+import shlex
 import sys
+import textwrap
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +25,29 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUM
     os.environ.setdefault(_name, "1")
 
 from tinytorch.core.acceleration import add_custom_kernels
-from tinytorch.core.benchmarking import TinyMLPerfCompetitionPlus
+from tinytorch.core.benchmarking import CompetitionProfiler, TinyMLPerfCompetitionPlus, rank
 from tinytorch.core.caching import add_kv_cache
 from tinytorch.core.compression import apply_pruning, distill
-from tinytorch.core.models import MLP
 from tinytorch.core.quantization import apply_quantization
-from tinytorch.perf.records import Leaderboard, Report
+from tinytorch.perf.records import Leaderboard, Standing
 from tinytorch.perf.workloads.baselines import load_baseline
-from tinytorch.perf.workloads.events import EVENTS
+from tinytorch.perf.workloads.events import EVENTS, Event
+from tinytorch.perf.workloads.scenarios import speed_cases
+
+Submission = Mapping[str, Any]
 
 METRICS = ("speed", "innovation", "composite")
+STORE, PAGE = "tinymlperf.sqlite", "index.html"
+NEEDED = {"sqlalchemy": "keeps the entries", "matplotlib": "draws the charts"}  # package of the extra `lab`: why
+INTERRUPTED = 130  # exit code of a command that was stopped by Ctrl-C
+
+
+class CompeteError(RuntimeError):
+    """The run could not begin or was stopped; the message says what to do, `exit_code` is for the shell."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 @dataclass(frozen=True)
@@ -46,7 +63,7 @@ class Entry:
 class FlatCNN:
     """A multilayer perceptron behind the CNN's door: fast, and blind to where the digit lies."""
 
-    def __init__(self, mlp: MLP) -> None:
+    def __init__(self, mlp: Any) -> None:
         self.mlp = mlp
 
     def predict(self, images: Any) -> Any:
@@ -124,78 +141,217 @@ ENTRIES = (
 )
 
 
-def run(folder: Path, events: Sequence[str]) -> Path:
-    """Submit every reference entry of `events` and write the page; returns its path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    competition = TinyMLPerfCompetitionPlus(store=folder / "tinymlperf.sqlite")
+# ---------------------------------------------------------------- measure, verify, score, store
+
+
+def run(
+    folder: Path,
+    events: Sequence[str] = tuple(EVENTS),
+    start: int = 1,
+    profiler: CompetitionProfiler | None = None,
+) -> Path:
+    """Submit the reference entries of `events`, from number `start` on, and write the page; returns its path.
+
+    Raises:
+        CompeteError: the folder cannot be made, `start` is no entry's number, or Ctrl-C was pressed. What was
+            submitted before is in the store.
+    """
     entries = [entry for entry in ENTRIES if entry.event in events]
-    for number, entry in enumerate(entries, start=1):
-        say(f"[{number:>2}/{len(entries)}] {entry.event:<22} {entry.team:<18} ", end="")
-        start = time.perf_counter()
-        submission = submit(competition, entry)
-        say(f"{verdict_line(submission)}  ({time.perf_counter() - start:.0f} s)")
-    return write(competition, folder / "index.html", events)
+    if not 1 <= start <= len(entries) + 1:
+        raise CompeteError(f"--start is {start}; entries are numbered from 1 to {len(entries)}")
+    competition = open_competition(folder, profiler)
+    for number, entry in enumerate(entries[start - 1 :], start):
+        try:
+            submit(competition, entry, f"[{number:>2}/{len(entries)}]", begins=number == start)
+        except KeyboardInterrupt:
+            raise CompeteError(how_to_go_on(folder, events, number, len(entries)), INTERRUPTED) from None
+    return write(competition, folder / PAGE, events)
 
 
-def submit(competition: TinyMLPerfCompetitionPlus, entry: Entry) -> Report:
-    """Make the team's model from the baseline and hand it in."""
+def open_competition(folder: Path, profiler: CompetitionProfiler | None = None) -> TinyMLPerfCompetitionPlus:
+    """The competition whose store lies in `folder`, which is made where it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CompeteError(
+            f"cannot make the folder {folder}: {error.strerror}; give another with --out"
+        ) from error
+    return TinyMLPerfCompetitionPlus(store=folder / STORE, profiler=profiler)
+
+
+def submit(
+    competition: TinyMLPerfCompetitionPlus, entry: Entry, number: str = "", begins: bool = False
+) -> Submission:
+    """Make the team's model from the baseline, hand it in and say how it did."""
+    if begins or entry == first_of(entry.event):
+        say(f"\n{EVENTS[entry.event].title}")
+    say(f"{number} {entry.team:<18} ", end="")
+    began = time.perf_counter()
     model = entry.make(load_baseline(entry.event))
-    return competition.submit_entry(entry.team, entry.event, model, entry.description)
+    settle_heap()
+    submission = competition.submit_entry(entry.team, entry.event, model, entry.description)
+    say(f"{verdict_line(submission)}  ({time.perf_counter() - began:.0f} s)")
+    return submission
 
 
-def verdict_line(submission: Report) -> str:
-    """One line on one entry: speedup with interval, the event's score, innovation, or why it is not ranked."""
+def first_of(event: str) -> Entry:
+    """The entry that begins an event."""
+    return next(entry for entry in ENTRIES if entry.event == event)
+
+
+def settle_heap() -> None:
+    """Take what is loaded out of the collector's sight: it looks before every round, for 0.1 s otherwise."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
+def verdict_line(submission: Submission) -> str:
+    """Speedup with interval, the event's score and medal, innovation; or below it why the entry is not ranked."""
     low, high = submission["speedup_ci"]
-    line = f"{submission['speedup_vs_baseline']:7.2f}x [{low:.2f}, {high:.2f}]  score {submission['event_score']:6.2f}"
-    line += f"  innovation {submission['innovation_score']:.2f}  {submission['medal'] or '-':<7}"
-    return line if submission["ranked"] else f"{line} not ranked: {'; '.join(submission['reasons'])}"
+    line = f"{submission['speedup_vs_baseline']:7.2f}x {f'[{low:.2f}, {high:.2f}]':<16}"
+    line += f"  score {submission['event_score']:5.2f} {submission['medal'] or '':<6}"
+    if submission["ranked"]:
+        return f"{line}  innovation {submission['innovation_score']:.2f}"
+    reasons = "; ".join(submission["reasons"])
+    return f"{line}  not ranked\n" + textwrap.fill(reasons, 96, initial_indent=INDENT, subsequent_indent=INDENT)
+
+
+INDENT = " " * 8
+
+
+def how_to_go_on(folder: Path, events: Sequence[str], number: int, count: int) -> str:
+    """What is kept after Ctrl-C at entry `number`, and the command for the rest."""
+    python = os.path.relpath(sys.executable) if Path(sys.executable).is_relative_to(Path.cwd()) else sys.executable
+    command = [python, "-m", "tinytorch.compete", "--out", str(folder), "--start", str(number)]
+    command += [] if set(events) == set(EVENTS) else ["--events", *events]
+    return f"stopped at entry {number} of {count}; those before it are kept in {folder / STORE}. Go on with\n" + (
+        f"  {shlex.join(command)}"
+    )
+
+
+# ---------------------------------------------------------------- show
 
 
 def write(competition: TinyMLPerfCompetitionPlus, path: Path, events: Sequence[str]) -> Path:
-    """The page with the boards and charts of `events`."""
+    """The page with the boards and charts of `events`, from all that is in the store."""
     from tinytorch.perf.board import page_html, write_page
 
     boards = {event: [competition.leaderboard(event, metric) for metric in METRICS] for event in events}
-    figures = {event: charts(competition, boards[event]) for event in events}
-    victories = {event: EVENTS[event].victory for event in events}
-    page = page_html(boards, figures, "TinyMLPerf", "Practice run of the reference optimisations", victories)
+    stored = {event: competition.store.submissions(event=event) for event in events}
+    winners = {event: event_board(EVENTS[event], stored[event]) for event in events}
+    figures = {
+        event: charts(EVENTS[event], on_show(boards[event][0], stored[event]), winners[event]) for event in events
+    }
+    page = page_html(
+        boards,
+        figures,
+        "TinyMLPerf",
+        "Practice run of the reference optimisations",
+        {event: rules(EVENTS[event]) for event in events},
+        winners,
+    )
     return write_page(path, page)
 
 
-def charts(competition: TinyMLPerfCompetitionPlus, boards: Sequence[Leaderboard]) -> list[tuple[str, str]]:
+def rules(event: Event) -> str:
+    """The victory condition and what a medal takes."""
+    bronze, silver, gold = event.medals
+    return f"{event.victory} Bronze from {bronze:g}, silver from {silver:g}, gold from {gold:g}."
+
+
+def event_board(event: Event, submissions: Sequence[Submission]) -> Leaderboard:
+    """The board by the event's own victory condition: each team's best ranked entry; overlapping intervals tie."""
+    ascending = sorted((each for each in submissions if each["ranked"]), key=lambda each: each["event_score"])
+    best = {each["team_name"]: each for each in ascending}  # a team's last one is its best
+    entries = sorted(best.values(), key=lambda each: (-each["event_score"], each["team_name"]))
+    scores = [(each["event_score"], each["event_score_ci"][0], each["event_score_ci"][1]) for each in entries]
+    ranks = rank(scores)
+    standings = tuple(
+        Standing(place, ranks.count(place) > 1, each["team_name"], *score, each)
+        for place, score, each in zip(ranks, scores, entries, strict=True)
+    )
+    return Leaderboard(event.name, event.title, "event", standings)
+
+
+def on_show(board: Leaderboard, submissions: Sequence[Submission]) -> list[Submission]:
+    """One entry a team for the charts: the one the board ranks, else the team's last."""
+    ranked = {row.team: row.submission for row in board.standings}
+    return [ranked.get(each["team_name"], each) for each in latest(submissions)]
+
+
+def latest(submissions: Sequence[Submission]) -> list[Submission]:
+    """The last submission of every team."""
+    return list({each["team_name"]: each for each in submissions}.values())
+
+
+def charts(event: Event, entries: Sequence[Submission], winners: Leaderboard) -> list[tuple[str, str]]:
     """Pictures of one event, each with its description in words."""
     from tinytorch.perf import plots
 
-    event = EVENTS[boards[0].event]
-    entries = latest(competition.store.submissions(event=event.name))
-    drawings = [plots.figure(7.2, 3.8), plots.figure(7.2, 3.8)]
-    plots.speedups(drawings[0].subplots(), entries, event.title)
-    plots.quality_against_speed(drawings[1].subplots(), entries, event.title)
-    words = [f"{event.title}: speedup of every entry", f"{event.title}: quality against speed, with the floor"]
-    best = [row.submission for row in boards[0].standings if "disciplines" in row.submission]
-    if best:
-        drawings.append(plots.figure(7.2, 4.2))
-        plots.disciplines(drawings[-1].subplots(), max(best, key=lambda entry: float(entry["event_score"])))
-        words.append(f"{event.title}: the ten disciplines of the best entry")
-    return [(each, plots.to_svg(drawing)) for each, drawing in zip(words, drawings, strict=True)]
+    drawn = [plots.figure(6.2, 3.6) for _ in range(2)]
+    plots.speedups(drawn[0].subplots(), entries, event.title, speed_cases(event))
+    plots.quality_against_speed(drawn[1].subplots(), entries, event.title)
+    words = ["speedup of every entry", "quality against speed, with the floor"]
+    if event.rule == "balance":
+        drawn.append(plots.figure(6.2, 4.4))
+        plots.balance(drawn[-1].subplots(), [row.submission for row in winners.standings], event.title)
+        words.append("speed, memory and weights of the best entries")
+    if event.rule == "decathlon" and winners.standings:
+        drawn.append(plots.figure(6.2, 4.4))
+        plots.disciplines(drawn[-1].subplots(), winners.standings[0].submission)
+        words.append("the ten disciplines of the winner")
+    return [(f"{event.title}: {each}", plots.to_svg(drawing)) for each, drawing in zip(words, drawn, strict=True)]
 
 
-def latest(submissions: Sequence[Report]) -> list[Report]:
-    """The last submission of every team."""
-    return list({submission["team_name"]: submission for submission in submissions}.values())
+# ---------------------------------------------------------------- the command
+
+
+def check_installed() -> None:
+    """Say at once, and not after the first entry, that a package is missing.
+
+    Raises:
+        CompeteError: one of the extra `lab` is.
+    """
+    missing = [f"{name} ({why})" for name, why in NEEDED.items() if find_spec(name) is None]
+    if missing:
+        raise CompeteError(
+            f"not installed: {' and '.join(missing)}; run `make compete`, or install the extra: "
+            f"python -m pip install -e '.[lab]'"
+        )
 
 
 def say(text: str, end: str = "\n") -> None:
+    """Write at once, also where the output is a pipe."""
     sys.stdout.write(text + end)
     sys.stdout.flush()
 
 
+def options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line as `out`, `events` and `start`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tinytorch.compete",
+        description="Submit the reference optimisations to all three events as a few made-up teams, and write one "
+        "page with the leaderboards and charts. Takes about three minutes; adds to what is in the folder.",
+    )
+    where: dict[str, Any] = {"type": Path, "default": Path("competition"), "metavar": "FOLDER"}
+    which: dict[str, Any] = {"nargs": "+", "choices": list(EVENTS), "default": list(EVENTS), "metavar": "EVENT"}
+    begin: dict[str, Any] = {"type": int, "default": 1, "metavar": "N"}
+    parser.add_argument("--out", **where, help="where the store and the page go (default: %(default)s)")
+    parser.add_argument("--events", **which, help=f"which ones: {', '.join(EVENTS)} (default: all)")
+    parser.add_argument("--start", **begin, help="entry to begin with, where a run was stopped (default: 1)")
+    return parser.parse_args(arguments)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tinytorch.compete", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("competition"), help="folder of the store and the page")
-    parser.add_argument("--events", nargs="+", choices=list(EVENTS), default=list(EVENTS), help="all by default")
-    options = parser.parse_args(arguments)
-    page = run(options.out, options.events)
+    """Run the command; 0 if the page was written, 130 after Ctrl-C, 1 if something was in the way."""
+    given = options(arguments)
+    try:
+        check_installed()
+        page = run(given.out, given.events, given.start)
+    except CompeteError as error:
+        sys.stderr.write(f"\n{error}\n")
+        return error.exit_code
     say(f"\nLeaderboards and charts: {page.resolve().as_uri()}")
     return 0
 

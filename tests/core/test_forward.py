@@ -14,6 +14,7 @@ import pytest
 from tests.core import reference
 from tinytorch.core import losses, ops
 from tinytorch.core.attention import CausalAttention, causal_attention
+from tinytorch.core.compact import CompactParameter
 from tinytorch.core.conv import conv2d, max_pool2d
 from tinytorch.core.layers import GELU, Linear
 from tinytorch.core.tensor import ShapeError, Tensor
@@ -63,6 +64,20 @@ def test_a_kernel_as_large_as_the_picture_gives_one_pixel(algorithm):
     x, weight = normal(1, 2, 3, 3), normal(4, 2, 3, 3)
     out = conv2d(Tensor(x), Tensor(weight), Tensor(np.zeros(4)), algorithm)
     np.testing.assert_allclose(out.data.ravel(), weight.reshape(4, -1) @ x.ravel())
+
+
+def test_a_compact_kernel_is_made_to_floats_once_a_call(monkeypatch):
+    reads, kernel = [], CompactParameter(np.ones((1, 1, 3, 3), np.float32), bits=8)
+    data = CompactParameter.data.fget
+    monkeypatch.setattr(CompactParameter, "data", property(lambda self: reads.append(1) or data(self)))
+    conv2d(Tensor(np.ones((1, 1, 3, 3))), kernel, Tensor([0.0]))
+    assert len(reads) == 1
+
+
+def test_an_unknown_algorithm_is_refused_with_those_there_are():
+    picture = Tensor(np.ones((1, 1, 3, 3)))
+    with pytest.raises(ValueError, match="knows the algorithms positions, im2col, got 'winograd'"):
+        conv2d(picture, picture, Tensor([0.0]), "winograd")
 
 
 def test_pooling_leaves_out_a_rest_at_the_right_and_below():

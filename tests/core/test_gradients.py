@@ -7,6 +7,7 @@ What gradients do across a whole graph (used twice, not recorded, not asked for)
 from __future__ import annotations
 
 import inspect
+import operator
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ NO_LAYERS = {"Module", "Parameter"}
 MASK = np.array([[False, True, False, True], [True, False, False, False]])
 ROWS = np.array([[0, 3], [3, 1]])  # row 3 is asked for twice
 CLASSES = np.array([[0, 2, 1], [2, 2, 0]])
+WEIGHTS = np.arange(6.0).reshape(2, 3)
 GIVEN = reference.softmax(np.arange(6.0).reshape(2, 3))  # probabilities
 
 
@@ -104,6 +106,7 @@ CASES = [
     same("Tensor.__matmul__", ((2, 3), (3, 4)), lambda a, b: a @ b),
     same("Tensor.__matmul__ of one weight", ((2, 5, 3), (3, 4)), lambda a, b: a @ b),
     same("Tensor.__matmul__ of batches", ((2, 1, 2, 3), (5, 3, 2)), lambda a, b: a @ b),
+    same("Tensor.__rmatmul__", ((3, 4),), lambda a: WEIGHTS @ a),
     same("Tensor.__getitem__", ((3, 4),), lambda a: a[1:, ::2]),
     same("Tensor.__getitem__ of repeated rows", ((4, 3),), lambda a: a[ROWS]),
     same("Tensor.__getitem__ of a mask", ((2, 4),), lambda a: a[MASK]),
@@ -306,6 +309,11 @@ def test_relu_has_slope_zero_at_zero():
     assert gradient_of(lambda x: ops.relu(x).sum(), -1, 0, 1) == [0, 0, 1]
 
 
+@pytest.mark.parametrize(("exponent", "slopes"), [(0, [0, 0]), (1, [1, 1]), (2, [0, 4])])
+def test_a_power_has_its_slope_at_zero_too(exponent, slopes):
+    assert gradient_of(lambda x: (x**exponent).sum(), 0, 2) == slopes
+
+
 # ---------------------------------------------------------------- the graph
 
 
@@ -351,6 +359,16 @@ def test_only_leaves_that_asked_get_a_gradient():
     assert x.grad.tolist() == [2]
     assert constant.grad is None
     assert product.grad is None
+
+
+@pytest.mark.parametrize(
+    "operation", [operator.add, operator.sub, operator.mul, operator.truediv, operator.matmul]
+)
+def test_no_gradient_is_computed_for_a_constant(operation):
+    one, constant = Tensor([[3.0]], requires_grad=True), Tensor([[2.0]])
+    for pair in ((one, constant), (constant, one)):
+        gradients = operation(*pair).backward_fn(np.ones((1, 1)))
+        assert [gradient is None for gradient in gradients] == [each is constant for each in pair]
 
 
 def test_gradients_of_two_leaves_are_two_arrays():

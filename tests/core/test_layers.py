@@ -171,6 +171,21 @@ def test_weights_are_written_to_the_very_name_that_was_given(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["weights"]
 
 
+def test_a_file_that_cannot_be_finished_leaves_the_old_one_and_no_trace(tmp_path, monkeypatch):
+    def stop_half_way(file, **arrays):
+        file.write(b"half")
+        raise OSError("disk full")
+
+    saved, path = small(), tmp_path / "w.npz"
+    saved.save_weights(path)
+    before = path.read_bytes()
+    monkeypatch.setattr(np, "savez", stop_half_way)
+    with pytest.raises(OSError, match="disk full"):
+        saved.save_weights(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_compact_weights_stay_integer_in_the_file(tmp_path):
     def compacted(seed):
         model = small(seed)

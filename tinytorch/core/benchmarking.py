@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -155,19 +155,19 @@ def time_pairs(
     """Pairs of times until `slice_s` seconds of the clock are over, at least one pair.
 
     Args:
-        baseline, candidate: tasks for the same inputs, in the same order; a block takes them from a random place on,
-            beginning again at the front, so that no side can tell which input comes next.
+        baseline, candidate: tasks for the same inputs, in the same order; a block takes them from a random place
+            on, beginning again at the front, so that no side can tell which input comes next.
         sizes: tasks in a block of the baseline and of the candidate.
     """
     pairs: list[tuple[float, float]] = []
     end = clock.now_s() + slice_s
     while not pairs or clock.now_s() < end:
         start = int(rng.integers(len(baseline)))
-        blocks = [
+        first, second = (
             [tasks[(start + step) % len(tasks)] for step in range(size)]
             for tasks, size in zip((baseline, candidate), sizes, strict=True)
-        ]
-        pairs.append(time_pair(clock, *blocks, baseline_first=bool(rng.random() < 0.5)))
+        )
+        pairs.append(time_pair(clock, first, second, baseline_first=bool(rng.random() < 0.5)))
     return pairs
 
 
@@ -245,7 +245,7 @@ class CompetitionProfiler:
         clock:       the clock to use; by default a new `Clock()`.
 
     Raises:
-        BenchmarkError: a number of runs or a budget makes no sense.
+        BenchmarkError: a number of runs, a budget, a target or a seed makes no sense.
     """
 
     LEAST_ROUNDS, MOST_ROUNDS = 12, 60
@@ -269,9 +269,11 @@ class CompetitionProfiler:
             )
         self.warmup_runs, self.timing_runs = warmup_runs, timing_runs
         self.budget_s, self.target = budget_s, target
-        self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+        self.seed = int(np.random.SeedSequence().generate_state(1)[0] if seed is None else seed)
+        if self.seed < 0:
+            raise BenchmarkError(f"seed is a whole number from 0 on, got {seed}")
         self.clock = clock or Clock()
-        self._references: dict[tuple[int, str, str], tuple[np.ndarray, int]] = {}
+        self._references: dict[tuple[int, int, str, str], tuple[np.ndarray, int]] = {}
         self._kept: list[Model] = []
 
     # cell: profile-layers
@@ -328,9 +330,9 @@ class CompetitionProfiler:
             prepared = [[scenario.prepare(model, each) for each in inputs] for model in models]
             with no_garbage_collection():
                 for case in scenario.cases:
-                    tasks = [[each[case] for each in side] for side in prepared]
-                    settle(tasks, sizes[case])
-                    pairs[case] = time_pairs(self.clock, *tasks, sizes[case], slice_s, rng)
+                    first, second = ([each[case] for each in side] for side in prepared)
+                    settle((first, second), sizes[case])
+                    pairs[case] = time_pairs(self.clock, first, second, sizes[case], slice_s, rng)
         spent = (now - before for now, before in zip(self._spent(), spent_before, strict=True))
         return Round(seed, *round_medians(pairs), *spent)
 
@@ -383,18 +385,19 @@ class CompetitionProfiler:
 
         Raises:
             VerifyError: the model's answers are not valid.
-            BenchmarkError: the model is too slow to be timed.
+            BenchmarkError: `dataset` is none, or the model is too slow or has no weights.
+            MachineError: its memory could not be measured.
         """
+        if not isinstance(dataset, Dataset):
+            raise BenchmarkError(f"dataset is {type(dataset).__name__}, expected what load_benchmark(event) gives")
         event = get_event(dataset.event)
         baseline = load_baseline(event.name) if baseline_model is None else baseline_model
         check_model(baseline)
         quality = self.measure_quality(optimized_model, dataset, baseline)
         resources = self.measure_resources(optimized_model, dataset, baseline)
         rounds = self.measure_rounds(baseline, optimized_model, dataset)
-        return make_results(event, rounds, quality, resources) | {
-            "seed": self.seed,
-            "machine": describe_machine(self.clock.name).to_dict(),
-        }
+        machine = describe_machine(self.clock.name)
+        return Report(make_results(event, rounds, quality, resources), seed=self.seed, machine=machine.to_dict())
 
     # cell: measure-quality
     def measure_quality(self, model: Model, dataset: Dataset, baseline: Model) -> dict[str, Any]:
@@ -430,7 +433,7 @@ class CompetitionProfiler:
 
     def _reference(self, baseline: Model, dataset: Dataset, graded: GradingSet | None) -> tuple[np.ndarray, int]:
         """The baseline's logits on the grading set and its peak memory, worked out once for each baseline."""
-        key = (id(baseline), dataset.event, dataset.split)
+        key = (id(baseline), self.seed, dataset.event, dataset.split)
         if key not in self._references:
             graded = dataset.grading_set(self.seed) if graded is None else graded
             inputs = memory_inputs(dataset, np.random.default_rng(self.seed))
@@ -550,9 +553,11 @@ def judge_quality(event: Event, logits: np.ndarray, baseline_logits: np.ndarray,
 
     The point estimate decides; within one standard error of the floor the result is marked borderline.
     """
-    errors = [example_errors(event.metric, each, graded.labels) for each in (logits, baseline_logits)]
-    difference, standard_error = paired_difference(*errors, graded.groups)
-    value, baseline = (float(each.mean()) for each in errors)
+    errors, baseline_errors = (
+        example_errors(event.metric, each, graded.labels) for each in (logits, baseline_logits)
+    )
+    difference, standard_error = paired_difference(errors, baseline_errors, graded.groups)
+    value, baseline = float(errors.mean()), float(baseline_errors.mean())
     if event.metric == "accuracy":
         value, baseline = 1 - value, 1 - baseline
     return Quality(
@@ -762,10 +767,10 @@ def event_of(model: Model) -> Event:
 def rank(scores: Sequence[tuple[float, float, float]]) -> list[int]:
     """Ranks for (score, low, high), best first; who cannot be told from the leader of a band shares its rank.
 
-    The best score leads the first band; everyone whose interval reaches the leader's is in it. The next one leads the
-    next band, with the rank of its place: 1, 1, 3.
+    The best score leads the first band; everyone whose interval reaches the leader's is in it. The next one leads
+    the next band, with the rank of its place: 1, 1, 3.
     """
-    order = sorted(range(len(scores)), key=lambda index: -scores[index][0])
+    order = sorted(range(len(scores)), key=lambda index: scores[index], reverse=True)
     ranks = [0] * len(scores)
     leader_rank, leader_low = 0, math.inf
     for place, index in enumerate(order, start=1):
@@ -786,29 +791,34 @@ def score_interval(submission: Mapping[str, Any], metric: str) -> tuple[float, f
     if metric == "innovation":
         return innovation, innovation, innovation
     if metric == "composite":
-        return tuple(composite_score(each, innovation) for each in (speed, low, high))
+        low, high = composite_score(low, innovation), composite_score(high, innovation)
+        return composite_score(speed, innovation), low, high
     raise BenchmarkError(f"unknown leaderboard {metric!r}; known: speed, innovation, composite")
 
 
 # cell: leaderboard
 def make_leaderboard(event: Event, metric: str, submissions: Sequence[Mapping[str, Any]]) -> Leaderboard:
-    """The board of one event: each team's best ranked submission; teams without one are listed with the reason."""
+    """The board of one event: each team's best ranked submission; teams without one are listed with the reason.
+
+    Capital and small letters make no other team.
+    """
     best: dict[str, Mapping[str, Any]] = {}
-    reasons: dict[str, str] = {}
+    reasons: dict[str, tuple[str, str]] = {}
     for submission in submissions:
-        team = submission["team_name"]
+        team = submission["team_name"].casefold()
         if not submission["ranked"]:
-            reasons[team] = "; ".join(submission["reasons"])
+            reasons[team] = submission["team_name"], "; ".join(submission["reasons"])
         elif team not in best or score_interval(submission, metric) > score_interval(best[team], metric):
             best[team] = submission
-    rows = sorted(best.items(), key=lambda item: (-score_interval(item[1], metric)[0], item[0]))
-    scores = [score_interval(submission, metric) for _, submission in rows]
+    by_name = [best[team] for team in sorted(best)]
+    rows = sorted(by_name, key=lambda each: score_interval(each, metric), reverse=True)
+    scores = [score_interval(submission, metric) for submission in rows]
     ranks = rank(scores)
     standings = tuple(
-        Standing(place, ranks.count(place) > 1, team, *score, submission)
-        for place, score, (team, submission) in zip(ranks, scores, rows, strict=True)
+        Standing(place, ranks.count(place) > 1, submission["team_name"], *score, submission)
+        for place, score, submission in zip(ranks, scores, rows, strict=True)
     )
-    unranked = tuple((team, reason) for team, reason in reasons.items() if team not in best)
+    unranked = tuple(reason for team, reason in reasons.items() if team not in best)
     return Leaderboard(event.name, event.title, metric, standings, unranked, machine_notes(list(best.values())))
 
 
@@ -821,10 +831,17 @@ def machine_notes(submissions: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 # cell: measure-quality
 def weight_bytes(model: Model) -> int:
-    """Bytes of a model's weights as they are stored: `state_dict()` where there is one, else all its arrays."""
-    if callable(getattr(model, "state_dict", None)):
-        return sum(array.nbytes for array in model.state_dict().values())
-    return array_bytes(model)
+    """Bytes of a model's weights as they are stored: `state_dict()` where there is one, else all its arrays.
+
+    Raises:
+        BenchmarkError: there are none.
+    """
+    found = array_bytes(model.state_dict() if callable(getattr(model, "state_dict", None)) else model)
+    if not found:
+        raise BenchmarkError(
+            f"no weights found in {type(model).__name__}; keep them as numpy arrays in attributes, lists or dicts"
+        )
+    return found
 
 
 # cell: results
@@ -896,9 +913,12 @@ class TinyMLPerfCompetitionPlus:
         An entry below the accuracy floor is stored with its reason and never ranked.
 
         Raises:
-            VerifyError: a name, text or link is not valid, or the model's answers are not; nothing is stored then.
+            VerifyError: a name, text or link is not valid, or the model's answers are not.
             WorkloadError: there is no such event.
-            StoreError: the entry cannot be written; what is stored already is safe.
+            BenchmarkError, MachineError: the model cannot be measured.
+            StoreError: the entry cannot be written.
+
+        Whatever is raised, this entry is not stored and all earlier ones still are.
         """
         words = {
             "team_name": checked_team(team_name),
@@ -965,8 +985,8 @@ def floor_reason(quality: Mapping[str, Any]) -> str:
     """Why an entry is not ranked, in words."""
     worse, floor = quality["difference"], quality["floor"]
     if quality["metric"] == "accuracy":
-        return f"{worse * 100:.1f} points less accuracy than the baseline, at most {floor * 100:.1f} allowed"
-    return f"{worse:.3f} bits per character more than the baseline, at most {floor:.3f} allowed"
+        return f"{worse * 100:.2f} points less accuracy than the baseline, at most {floor * 100:.2f} allowed"
+    return f"{worse:.4f} bits per character more than the baseline, at most {floor:.4f} allowed"
 
 
 # cell: boards

@@ -2,16 +2,18 @@
 
 In memory it holds integer codes (or floats with zeros); its `data` are floats made anew at every access,
 which is what a layer that knows nothing of quantization pays for. In a file it is packed: `bits` per kept
-weight, and one bit per position that says whether a weight was kept. Does not: decide bits or masks.
+weight, and one bit per position that says whether a weight was kept. `weight_matrices` lists the weights that
+may become one. Does not: decide bits or masks.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
-from tinytorch.core.layers import Parameter, WeightsError
+from tinytorch.core.layers import Module, Parameter, WeightsError
 from tinytorch.core.tensor import Array
 
 # Magnitudes below count as this: their scale would lose its digits, or be zero and divide.
@@ -115,6 +117,14 @@ class CompactParameter(Parameter):
         if arrays["values"].shape != (count,):
             raise ValueError(f"{count} values expected, got shape {arrays['values'].shape}")
         return None, None, np.ones((), np.float32), arrays["values"].astype(np.float32)
+
+
+def weight_matrices(model: Module) -> Iterator[tuple[Module, str, Parameter]]:
+    """Every parameter with at least two axes, with the layer that owns it and its name there."""
+    for _, layer in model.modules():
+        for name, value in list(vars(layer).items()):
+            if isinstance(value, Parameter) and value.ndim >= 2:
+                yield layer, name, value
 
 
 def _check_bits(bits: int | None) -> None:

@@ -7,6 +7,7 @@ what training runs. Both have the same gradients. Faster forms are Module 16's (
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -151,7 +152,7 @@ class Conv2d(Module):
         return conv2d(x, self.weight, self.bias, self.algorithm)
 
     def flops(self, inputs: tuple[int, ...], output: tuple[int, ...]) -> int:
-        return 2 * int(np.prod(output)) * int(np.prod(self.weight.shape[1:]))
+        return 2 * math.prod(output) * math.prod(self.weight.shape[1:])
 
 
 class MaxPool2d(Module):
@@ -164,4 +165,4 @@ class MaxPool2d(Module):
         return max_pool2d(x, self.size)
 
     def flops(self, inputs: tuple[int, ...], output: tuple[int, ...]) -> int:
-        return int(np.prod(inputs))
+        return math.prod(inputs)

@@ -7,6 +7,8 @@ class. Weights travel as `.npz` without pickle. Does not: know losses, optimiser
 from __future__ import annotations
 
 import copy
+import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -136,9 +138,17 @@ class Module:
             vars(parameter).update(vars(loaded[name]))
 
     def save_weights(self, path: Path | str) -> None:
-        """Write all weights to an `.npz` file (no pickle) of exactly this name."""
-        with open(path, "wb") as file:  # given a name, numpy would append .npz where it is missing
-            np.savez(file, **self.state_dict())  # type: ignore[arg-type]
+        """Write all weights to an `.npz` file (no pickle) of exactly this name.
+
+        Whole or not at all: what was there stays until the new file is complete.
+        """
+        partial = Path(f"{path}.{os.getpid()}.partial")  # beside it: a file is renamed only within its disk
+        try:
+            with open(partial, "wb") as file:  # given a name, numpy would append .npz where it is missing
+                np.savez(file, **self.state_dict())  # type: ignore[arg-type]
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def load_weights(self, path: Path | str) -> None:
         """Read what `save_weights` wrote. Raises WeightsError where the file is damaged or does not fit."""
@@ -177,7 +187,7 @@ class Linear(Module):
         return x @ self.weight + self.bias
 
     def flops(self, inputs: tuple[int, ...], output: tuple[int, ...]) -> int:
-        return 2 * int(np.prod(inputs)) * output[-1]
+        return 2 * math.prod(inputs) * output[-1]
 
 
 class ReLU(Module):
@@ -187,7 +197,7 @@ class ReLU(Module):
         return ops.relu(x)
 
     def flops(self, inputs: tuple[int, ...], output: tuple[int, ...]) -> int:
-        return int(np.prod(output))
+        return math.prod(output)
 
 
 class GELU(Module):
@@ -197,7 +207,7 @@ class GELU(Module):
         return ops.gelu(x)
 
     def flops(self, inputs: tuple[int, ...], output: tuple[int, ...]) -> int:
-        return 9 * int(np.prod(output))
+        return 9 * math.prod(output)
 
 
 class Flatten(Module):
@@ -218,7 +228,7 @@ class LayerNorm(Module):
         return ops.layer_norm(x, self.scale, self.shift)
 
     def flops(self, inputs: tuple[int, ...], output: tuple[int, ...]) -> int:
-        return 8 * int(np.prod(output))
+        return 8 * math.prod(output)
 
 
 class Embedding(Module):

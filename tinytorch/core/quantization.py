@@ -7,23 +7,27 @@ Does not: quantize activations or train.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TypeVar
 
-from tinytorch.core.compact import CompactParameter
-from tinytorch.core.layers import Module, Parameter
+import numpy as np
+
+from tinytorch.core.compact import CompactParameter, weight_matrices
+from tinytorch.core.layers import Parameter
 from tinytorch.core.models import Network
+
+AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 
 
 class QuantizationError(ValueError):
     """The model has no weights that could be quantized, or the wish makes no sense."""
 
 
-def apply_quantization(model: Network, bits: int = 8, per_channel: bool = True) -> Network:
-    """Store every weight matrix as integers of `bits` bits; biases and norms stay float32 (they are 1 % of the bytes).
+def apply_quantization(model: AnyNetwork, bits: int = 8, per_channel: bool = True) -> AnyNetwork:
+    """Store every weight matrix as integers of `bits` bits; biases and norms, 1 % of the bytes, stay float32.
 
     Args:
         model:       a network of the library; pruned weights stay pruned.
-        bits:        2 to 8 bits per weight.
+        bits:        2 to 8 bits per weight, a whole number.
         per_channel: one scale per output channel (closer) instead of one for the whole matrix (smaller).
 
     Returns:
@@ -31,31 +35,31 @@ def apply_quantization(model: Network, bits: int = 8, per_channel: bool = True) 
         (Jacob et al. 2018, section 2.1, with zero point 0).
 
     Raises:
-        QuantizationError: `model` is no Network, or has no weight matrix.
-        ValueError: `bits` is outside 2 to 8.
+        QuantizationError: `model` is no Network or has no weight matrix, or `bits` is not one of 2 to 8.
     """
+    _check(model, bits)
+
+    def change(copy: AnyNetwork) -> None:
+        for layer, name, weight in weight_matrices(copy):
+            axis = _channel_axis(weight) if per_channel else None
+            setattr(layer, name, CompactParameter(weight.data, int(bits), axis, getattr(weight, "mask", None)))
+
+    return model.changed(change)
+
+
+def _check(model: object, bits: object) -> None:
     if not isinstance(model, Network):
         raise QuantizationError(
             f"apply_quantization takes an MLP, CNN or CharTransformer, got {type(model).__name__}; "
             f"quantize the weights of your own class yourself, or derive it from Network"
         )
-
-    def change(copy: Network) -> None:
-        for layer, name, weight in weight_matrices(copy):
-            axis = _channel_axis(weight) if per_channel else None
-            setattr(layer, name, CompactParameter(weight.data, bits, axis, getattr(weight, "mask", None)))
-
     if not any(True for _ in weight_matrices(model)):
         raise QuantizationError(f"{type(model).__name__} has no parameter with two or more axes to quantize")
-    return model.changed(change)
-
-
-def weight_matrices(model: Module) -> Iterator[tuple[Module, str, Parameter]]:
-    """Every parameter with at least two axes, with the layer that owns it and its name there."""
-    for _, layer in model.modules():
-        for name, value in list(vars(layer).items()):
-            if isinstance(value, Parameter) and value.ndim >= 2:
-                yield layer, name, value
+    if not isinstance(bits, int | np.integer) or not 2 <= bits <= 8:
+        raise QuantizationError(
+            f"weights are stored in 2 to 8 bits, a whole number, got bits={bits!r}; "
+            f"for float32 leave apply_quantization out"
+        )
 
 
 def _channel_axis(weight: Parameter) -> int:

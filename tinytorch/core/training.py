@@ -13,7 +13,7 @@ from typing import Any, TextIO, TypeVar
 
 from tinytorch.core.layers import Module
 from tinytorch.core.losses import cross_entropy
-from tinytorch.core.optimizers import Adam, clip_gradients, cosine_schedule
+from tinytorch.core.optimizers import Adam, Optimizer, clip_gradients, cosine_schedule
 from tinytorch.core.tensor import Array, Tensor
 
 Item = TypeVar("Item")
@@ -70,26 +70,34 @@ def train(
     Raises:
         TrainingError: the loss is not finite, or the batches ran out.
     """
-    parameters = model.parameters()
-    optimizer = Adam(parameters, rate, decay=decay)
+    optimizer = Adam(model.parameters(), rate, decay=decay)
     losses: list[float] = []
     model.train()
     try:
-        for step in progress(range(steps), steps, label):
-            pair = next(batches, None)
-            if pair is None:
-                raise TrainingError(f"batches ran out after {step} of {steps} steps; pass endless ones")
+        for step, (inputs, targets) in enumerate(progress(_first(steps, batches), steps, label)):
             optimizer.rate = cosine_schedule(step, steps, rate, warmup, last=0.02 * rate)
-            error = loss(model.forward(pair[0]), pair[1])
+            error = loss(model.forward(inputs), targets)
             losses.append(error.item())
             if not math.isfinite(losses[-1]):
                 raise TrainingError(f"loss is {losses[-1]} at step {step}; lower the rate (now {rate})")
-            optimizer.zero_grad()
-            error.backward()
-            clip_gradients(parameters, largest_gradient)
-            optimizer.step()
+            _descend(optimizer, error, largest_gradient)
             if after_step is not None:
                 after_step(model)
     finally:
         model.eval()  # also after Ctrl-C: a network left in training mode predicts with dropout
     return losses
+
+
+def _first(steps: int, batches: Iterator[Item]) -> Iterator[Item]:
+    for step in range(steps):
+        try:
+            yield next(batches)
+        except StopIteration:
+            raise TrainingError(f"batches ran out after {step} of {steps} steps; pass endless ones") from None
+
+
+def _descend(optimizer: Optimizer, error: Tensor, largest_gradient: float) -> None:
+    optimizer.zero_grad()
+    error.backward()
+    clip_gradients(optimizer.parameters, largest_gradient)
+    optimizer.step()

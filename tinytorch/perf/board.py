@@ -29,7 +29,8 @@ Chart = tuple[str, str | bytes]  # what it shows in words, and an inline SVG or 
 LONGEST_NAME = 40  # characters of a team's name on a board; the whole name is in its tooltip
 LONGEST_LINE = 110  # characters of a description
 LONGEST_NOTE = 240
-MEDALS = {1: "gold", 2: "silver", 3: "bronze"}
+WINNING_RANKS = {1: "first", 2: "second", 3: "third"}
+MEDALS = ("gold", "silver", "bronze")
 
 
 class BoardError(ValueError):
@@ -42,18 +43,22 @@ class Metric:
 
     title: str
     about: str
-    baseline: float  # what the unmodified baseline scores; a medal is only for more
+    baseline: float  # what the unmodified baseline scores; only more is a win
+    column: str = "Score"
     unit: str = ""
     logarithmic: bool = False
 
     def number(self, score: float) -> str:
-        return f"{score:.2f}{self.unit}" if abs(score) < 100 else f"{score:.0f}{self.unit}"
+        return _number(score) + self.unit
 
 
 METRICS = {
-    "speed": Metric("Speed", "score of the event, baseline = 1×, log scale", 1.0, "×", logarithmic=True),
+    "speed": Metric(
+        "Speed", "baseline time / time of the entry, log scale", 1.0, "Speedup", "×", logarithmic=True
+    ),
     "innovation": Metric("Innovation", "evidence found in the model, 0 to 1", 0.0),
-    "composite": Metric("Composite", "0.7 × speed + 0.3 × innovation", 0.7),
+    "composite": Metric("Composite", "0.7 × speedup + 0.3 × innovation", 0.7),
+    "event": Metric("Event", "the event's own victory condition, log scale", 1.0, "Event score", logarithmic=True),
 }
 
 # ---------------------------------------------------------------- text
@@ -69,7 +74,7 @@ def board_text(board: Leaderboard, own_team: str | None = None) -> str:
         name += " " * (width - _width(name))
         own = "  <- you" if _same_team(row.team, own_team) else ""
         number = metric.number(row.score)
-        lines.append(f"{_rank(row):>4}  {name}  {number:>7}  {_interval(row):>13}{own}")
+        lines.append(f"{_rank(row):>4}  {name}  {number:>7}  {_interval(row) or '–':>13}{own}")
     if not board.standings:
         lines.append("   No ranked entry yet.")
     if board.unranked:
@@ -157,8 +162,8 @@ def _row(row: Standing, board: Leaderboard, columns: Sequence[Column], scale: Sc
 
 def _rank_mark(row: Standing, metric: Metric) -> str:
     """A disc for a real win: among the first three, and the whole interval above the baseline."""
-    won = row.rank in MEDALS and (row.low if _has_interval(row) else row.score) > metric.baseline
-    return _tag("span", _rank(row), cls=f"tp-medal tp-{MEDALS[row.rank]}") if won else _rank(row)
+    won = row.rank in WINNING_RANKS and (row.low if _has_interval(row) else row.score) > metric.baseline
+    return _tag("span", _rank(row), cls=f"tp-disc tp-{WINNING_RANKS[row.rank]}") if won else _rank(row)
 
 
 def _team(row: Standing, metric: str, own: bool) -> str:
@@ -168,20 +173,20 @@ def _team(row: Standing, metric: str, own: bool) -> str:
     if (row.submission.get("quality") or {}).get("borderline"):
         advice = "within one standard error of the quality floor"
         parts.append(_tag("span", "borderline", cls="tp-tag", title=advice))
-    second = {"speed": _description, "innovation": _techniques, "composite": _summands}[metric]
+    second = {"innovation": _techniques, "composite": _summands}.get(metric, _description)
     return " ".join(filter(None, [*parts, second(row.submission)]))
 
 
 def _description(entry: Submission) -> str:
     words = entry.get("optimization_description") or ""
     text = _words(words, LONGEST_LINE) if _clean(words) else ""
-    return _line([text, _link(entry.get("github_url"))])
+    return _line([text, _link(entry.get("github_url"))], cls="tp-line tp-words")
 
 
 def _techniques(entry: Submission) -> str:
     """The families found, best first; then what is only claimed."""
     evidence = sorted(entry.get("evidence") or (), key=lambda found: -(_finite(found.get("score")) or 0))
-    return _line([_chip(found) for found in evidence], wrap=True)
+    return _line([_chip(found) for found in evidence], cls="tp-line tp-wrap")
 
 
 def _chip(found: Mapping[str, Any]) -> str:
@@ -196,19 +201,19 @@ def _chip(found: Mapping[str, Any]) -> str:
 
 def _summands(entry: Submission) -> str:
     """The two parts of a composite score, before their weights."""
-    speed, innovation = _finite(entry.get("event_score")), _finite(entry.get("innovation_score"))
+    speedup, innovation = _finite(entry.get("speedup_vs_baseline")), _finite(entry.get("innovation_score"))
     return _line(
         [
-            "" if speed is None else f"speed {METRICS['speed'].number(speed)}",
+            "" if speedup is None else f"speedup {METRICS['speed'].number(speedup)}",
             "" if innovation is None else f"innovation {METRICS['innovation'].number(innovation)}",
         ]
     )
 
 
-def _line(parts: Sequence[str], wrap: bool = False) -> str:
+def _line(parts: Sequence[str], cls: str = "tp-line") -> str:
     """A second, smaller line under the name."""
     text = " ".join(_tag("span", part) for part in parts if part)
-    return _tag("span", text, cls="tp-line tp-wrap" if wrap else "tp-line") if text else ""
+    return _tag("span", text, cls=cls) if text else ""
 
 
 def _lane(row: Standing, metric: Metric, scale: Scale) -> str:
@@ -269,26 +274,63 @@ def _legend(board: Leaderboard) -> list[str]:
 class Column:
     """One column to the right of the chart: its cells for teams and for the baseline."""
 
-    title: str
+    title: str  # HTML, as the cells are
     cls: str
     cell: Callable[[Standing], str]
     baseline: Callable[[Submission], str]
 
 
 def _columns(board: Leaderboard) -> list[Column]:
-    metric = _metric(board)
-    score = Column(
-        "Score", "tp-score", lambda row: metric.number(row.score), lambda _: metric.number(metric.baseline)
-    )
-    columns = [score]
-    if any(_has_interval(row) for row in board.standings):
-        columns.append(Column("95 % interval", "tp-interval", _interval, lambda _: ""))
+    columns = [_score_column(board)]
     if board.metric == "speed":
+        columns += _event_column(board)
         columns += [
             _measured(*extra) for extra in _EXTRAS if any(row.submission.get(extra[1]) for row in board.standings)
         ]
         columns += _quality_column(board)
     return columns
+
+
+def _score_column(board: Leaderboard) -> Column:
+    """What the board ranks by, its interval in a smaller line below."""
+    metric = _metric(board)
+    unsure = any(_has_interval(row) for row in board.standings)
+    return Column(
+        metric.column + (_below("95 % interval") if unsure else ""),
+        "tp-score",
+        lambda row: metric.number(row.score) + (_below(_interval(row)) if _has_interval(row) else ""),
+        lambda _: metric.number(metric.baseline),
+    )
+
+
+def _event_column(board: Leaderboard) -> list[Column]:
+    """The event's own score with its medal; it decides who wins, and need not follow the speed."""
+    if not any(_event_score(row.submission) for row in board.standings):
+        return []
+    baseline = METRICS["event"].number(METRICS["event"].baseline)
+    return [
+        Column(
+            METRICS["event"].column + _below("medal"),
+            "tp-outcome",
+            lambda row: _event_score(row.submission) + _medal(row.submission),
+            lambda _: baseline,
+        )
+    ]
+
+
+def _event_score(entry: Submission) -> str:
+    score = _finite(entry.get("event_score"))
+    return "" if score is None else METRICS["event"].number(score)
+
+
+def _medal(entry: Submission) -> str:
+    """The medal by its name, or nothing."""
+    name = entry.get("medal")
+    return " " + _tag("span", name, cls=f"tp-medal tp-{name}") if name in MEDALS else ""
+
+
+def _below(text: str) -> str:
+    return " " + _tag("span", text, cls="tp-below")
 
 
 def _measured(title: str, key: str, baseline_key: str, form: Callable[[float], str]) -> Column:
@@ -408,6 +450,7 @@ def page_html(
     title: str = "TinyMLPerf",
     subtitle: str = "",
     events: Mapping[str, str] | None = None,
+    winners: Mapping[str, Leaderboard] | None = None,
 ) -> str:
     """One stand-alone page: a summary, each event with its boards and charts, the machine, how to read it.
 
@@ -417,20 +460,23 @@ def page_html(
                          as it is, so it must come from `perf.plots`.
         title:           heading.
         subtitle:        line under the heading.
-        events:          victory condition of each event, one line.
+        events:          victory condition of each event, one or two sentences.
+        winners:         board of each event by its victory condition (metric "event"): who leads it has won. It is
+                         not drawn as a table; its scores are a column of the speed board.
 
     Raises:
         BoardError: as `board_html`.
     """
+    decided = winners or {}
     sections = [
-        _event(number, boards, figures.get(event, ()), (events or {}).get(event, ""))
+        _event(number, boards, figures.get(event, ()), (events or {}).get(event, ""), decided.get(event))
         for number, (event, boards) in enumerate(boards_by_event.items(), 1)
     ]
     boards = [board for group in boards_by_event.values() for board in group]
     head = _tag("h1", _escape(title)) + (
         _tag("p", _escape(subtitle, LONGEST_NOTE), cls="tp-lead") if subtitle else ""
     )
-    content = _tag("header", head) + _summary(boards_by_event) + "".join(sections) + _help(boards)
+    content = _tag("header", head) + _summary(boards_by_event, decided) + "".join(sections) + _help(boards)
     return _document(_escape(title), _tag("main", content, cls="tp tp-page"))
 
 
@@ -446,35 +492,71 @@ def _document(title: str, content: str) -> str:
     )
 
 
-def _summary(boards_by_event: Mapping[str, Sequence[Leaderboard]]) -> str:
-    cards = [_card(number, boards) for number, boards in enumerate(boards_by_event.values(), 1) if boards]
+def _summary(boards_by_event: Mapping[str, Sequence[Leaderboard]], decided: Mapping[str, Leaderboard]) -> str:
+    cards = [
+        _card(number, boards, decided.get(event))
+        for number, (event, boards) in enumerate(boards_by_event.items(), 1)
+        if boards
+    ]
     return _tag("nav", "".join(cards), cls="tp-cards", aria_label="Events")
 
 
-def _card(number: int, boards: Sequence[Leaderboard]) -> str:
-    """The first board's best score in large figures, then who leads each board."""
-    first = boards[0]
+def _card(number: int, boards: Sequence[Leaderboard], decided: Leaderboard | None) -> str:
+    """The winner's score in large figures with its medal, then who won and who leads each board."""
+    first = decided or boards[0]
     best = _metric(first).number(first.standings[0].score) if first.standings else "–"
-    title = _tag("b", _escape(first.title), cls="tp-card-title") + " " + _tag("span", best, cls="tp-large")
-    lines = [_tag("span", f"{_metric(board).title} {_leaders(board)}", cls="tp-card-line") for board in boards]
+    best += _medal(first.standings[0].submission) if decided and first.standings else ""
+    what = _tag("span", _metric(first).column.lower(), cls="tp-about")
+    title = _tag("span", f"{_tag('b', _escape(first.title))} {what}", cls="tp-card-title")
+    title += " " + _tag("span", best, cls="tp-large")
+    lines = [_card_line("Winner", decided)] if decided else []
+    lines += [_card_line(_metric(board).title, board) for board in boards]
     content = _tag("span", title) + " " + _tag("span", " ".join(lines))
     return _tag("a", content, href=f"#event-{number}", cls="tp-card")
 
 
-def _leaders(board: Leaderboard) -> str:
-    names = [_name(row.team) for row in board.standings if row.rank == 1]
+def _card_line(title: str, board: Leaderboard) -> str:
+    """Who leads a board, alone or together."""
+    names = [_name(row.team) for row in _leaders(board)]
     if len(names) > 2:
         names = [f"{len(names)} teams share the first rank"]
-    return _tag("b", " and ".join(names) if names else "no ranked entry yet")
+    who = _tag("b", " and ".join(names) if names else "no ranked entry yet")
+    return _tag("span", f"{title} {who}", cls="tp-card-line")
 
 
-def _event(number: int, boards: Sequence[Leaderboard], charts: Sequence[Chart], victory: str) -> str:
+def _leaders(board: Leaderboard) -> list[Standing]:
+    return [row for row in board.standings if row.rank == 1]
+
+
+def _verdict(decided: Leaderboard) -> str:
+    """Who has won the event, in a sentence; ties by overlapping intervals win together."""
+    metric, names = _metric(decided), []
+    for row in _leaders(decided):
+        interval = f" ({_interval(row)})" if _has_interval(row) else ""
+        names.append(
+            f"{_tag('b', _name(row.team))} scores {metric.number(row.score)}{interval}{_medal(row.submission)}"
+        )
+    if not names:
+        return _tag("p", "No winner yet.", cls="tp-verdict")
+    how = "Winner: " if len(names) == 1 else "Winners, not to be told apart by their intervals: "
+    return _tag("p", how + " and ".join(names), cls="tp-verdict")
+
+
+def _event(
+    number: int,
+    boards: Sequence[Leaderboard],
+    charts: Sequence[Chart],
+    victory: str,
+    decided: Leaderboard | None,
+) -> str:
     title = _escape(boards[0].title) if boards else ""
     head = _tag("h2", title, id=f"event-{number}")
+    head += _verdict(decided) if decided else ""
     head += _tag("p", _escape(victory, LONGEST_NOTE), cls="tp-lead") if victory else ""
-    shown = "".join(_board(board, None, ()) for board in _once(boards))
+    shown = [_board(board, None, ()) for board in _once(boards)]
     drawn = "".join(_chart(*chart) for chart in charts)
-    return _tag("section", head + _tag("div", shown + drawn, cls="tp-grid"), aria_labelledby=f"event-{number}")
+    rest = _tag("div", "".join(shown[1:]) + drawn, cls="tp-flow")
+    return _tag("section", head + "".join(shown[:1]) + rest, aria_labelledby=f"event-{number}")
 
 
 def _once(boards: Sequence[Leaderboard]) -> list[Leaderboard]:
@@ -501,6 +583,9 @@ _READING = {
     "speed boards the axis is logarithmic: equal lengths are equal ratios, and bars begin at the baseline, 1×.",
     "=2 and a bracket": "The intervals reach the first of the band: the order inside is not settled, so they "
     "share the rank, and the next ones are left out.",
+    "Event score and medal": "Each event has its own victory condition, written under its name; the highest score "
+    "by it wins. Bronze, silver and gold are marks set beforehand, reached by the whole interval; more than one "
+    "team may have gold.",
     "Disc": "Rank 1 to 3, and the whole interval above the baseline. A tie with the baseline is no win.",
     "Not ranked": "The entry is kept with its reason, most often a quality below the floor of the event.",
     "Innovation": "Only what is found in the model counts, the three best families of it. What is claimed but not "
@@ -577,6 +662,10 @@ def _metric(board: Leaderboard) -> Metric:
     return metric
 
 
+def _number(value: float) -> str:
+    return f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"
+
+
 def _rank(row: Standing) -> str:
     return f"={row.rank}" if row.tied else str(row.rank)
 
@@ -590,7 +679,7 @@ def _has_interval(row: Standing) -> bool:
 
 
 def _interval(row: Standing) -> str:
-    return f"{row.low:.2f} – {row.high:.2f}" if _has_interval(row) else "–"
+    return f"{_number(row.low)} – {_number(row.high)}" if _has_interval(row) else ""
 
 
 def _finite(value: Any) -> float | None:
@@ -693,27 +782,32 @@ border-bottom:1px solid var(--tp-grid);vertical-align:bottom}
 .tp.tp-board table.tp-table tbody tr{background:none}
 .tp.tp-board table.tp-table tbody{border-bottom:1px solid var(--tp-grid)}
 .tp.tp-board table.tp-table tbody.tp-band tr{background:var(--tp-band)}
-.tp.tp-board table.tp-table :is(th,td).tp-rank{width:4.2em;text-align:center;position:relative;overflow:visible;
+.tp.tp-board table.tp-table :is(th,td).tp-rank{width:3.9em;text-align:center;position:relative;overflow:visible;
 font-variant-numeric:tabular-nums}
 .tp-band td.tp-rank::before{content:"";position:absolute;left:0;top:0;bottom:0;width:3px;
 background:var(--tp-neutral)}
 .tp-band tr:first-child td.tp-rank::before{top:.5em}
 .tp-band tr:last-child td.tp-rank::before{bottom:.5em}
 .tp-band .tp-own td.tp-rank::before{display:none}
-.tp-medal{display:inline-block;min-width:2.1em;line-height:2.1em;border-radius:1.1em;font-weight:700;color:#1b1f24}
+.tp-disc{display:inline-block;min-width:2em;line-height:2em;border-radius:1em;font-weight:700;
+box-shadow:inset 0 0 0 1.5px var(--tp-neutral)}
+.tp-disc.tp-first{background:var(--tp-ink);color:var(--tp-paper);box-shadow:none}
+.tp-medal{display:inline-block;line-height:1.5;border-radius:1em;padding:0 .7em;font-size:.8em;
+font-weight:600;letter-spacing:0;color:#1b1f24;vertical-align:.06em}
 .tp-gold{background:#f2c230}.tp-silver{background:#c3cad2}.tp-bronze{background:#dc9a62}
 .tp.tp-board table.tp-table :is(th,td).tp-team{width:24%}
 .tp.tp-board table.tp-innovation :is(th,td).tp-team{width:44%}
 .tp-team>bdi{overflow-wrap:anywhere}
-tr:has(.tp-medal) .tp-team>bdi{font-weight:700}
+tr:has(.tp-disc) .tp-team>bdi{font-weight:700}
 .tp-line{display:flex;gap:.7em;font-size:.84em;color:var(--tp-muted);white-space:nowrap}
-.tp-line:not(.tp-wrap)>span:first-child{overflow:hidden;text-overflow:ellipsis}
+.tp-words>span:first-child{white-space:normal;overflow:hidden;display:-webkit-box;-webkit-box-orient:vertical;
+-webkit-line-clamp:2}
 .tp-line.tp-wrap{flex-wrap:wrap;gap:.3em;margin-top:.3em}
 .tp-line a{color:inherit}
 .tp-tag,.tp-chip{border:1px solid var(--tp-neutral);border-radius:1em;padding:0 .55em;font-size:.82em;
 white-space:nowrap}
 .tp-chip{font-size:1em;padding:.05em .6em}.tp-chip b{color:var(--tp-ink);font-variant-numeric:tabular-nums}
-.tp-claimed{border-style:dashed}
+.tp-claimed{border-style:dashed;white-space:normal}
 .tp.tp-board table.tp-table :is(th,td).tp-chart{padding-inline:1em;overflow:visible;position:relative}
 .tp-axis{display:block;position:relative;height:1.3em}
 .tp-axis span{position:absolute;transform:translateX(-50%);font-variant-numeric:tabular-nums}
@@ -725,26 +819,30 @@ border:solid var(--tp-ink);border-width:0 1.5px;min-width:3px}
 margin-top:-.75px}
 .tp-nocss{display:none}
 .tp-hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
-.tp.tp-board table.tp-table :is(th,td):is(.tp-score,.tp-interval,.tp-extra){text-align:right;white-space:nowrap;
+.tp.tp-board table.tp-table :is(th,td):is(.tp-score,.tp-outcome,.tp-extra){text-align:right;white-space:nowrap;
 font-variant-numeric:tabular-nums}
-.tp.tp-board table.tp-table .tp-score{width:4.8em}
+.tp.tp-board table.tp-table .tp-score{width:8em}
+.tp.tp-board table.tp-innovation .tp-score{width:5em}
 .tp.tp-board table.tp-table td.tp-score{font-weight:700;font-size:1.08em}
-.tp.tp-board table.tp-table .tp-interval{width:7.4em;color:var(--tp-muted)}
-.tp.tp-board table.tp-table .tp-extra{width:5em;padding-left:0;color:var(--tp-muted)}
+.tp.tp-board table.tp-table .tp-outcome{width:6.2em}
+.tp-below,.tp-outcome .tp-medal{display:block;width:max-content;margin-left:auto}
+.tp-below{font-size:.8em;font-weight:400;color:var(--tp-muted)}
+thead .tp-below{font-size:.9em}
+.tp.tp-board table.tp-table .tp-extra{width:5.2em;padding-left:0;color:var(--tp-muted)}
 .tp.tp-board table.tp-table tbody tr.tp-own{background:var(--tp-own);box-shadow:inset 4px 0 0 var(--tp-edge)}
 .tp.tp-board table.tp-table .tp-baseline :is(th,td){color:var(--tp-muted);font-style:italic;font-weight:400}
 .tp.tp-board table.tp-unranked{color:var(--tp-muted);margin-top:1.2em}
-.tp.tp-board table.tp-unranked caption{font-size:.86em;padding:0 0 .3em .5em}
+.tp.tp-board table.tp-unranked caption{font-size:.86em;padding:0 0 .3em 4.5em}
 .tp.tp-board table.tp-unranked tbody{border-top:1px solid var(--tp-grid)}
-.tp.tp-board table.tp-unranked th.tp-team{width:33%}
+.tp.tp-board table.tp-unranked th.tp-team{width:24%;padding-left:3.9em}
 .tp.tp-board table.tp-table .tp-empty td{color:var(--tp-muted);padding-block:1.2em;
 overflow:visible;white-space:nowrap}
 .tp-notes{margin:.7em 0 0;font-size:.86em;color:var(--tp-muted)}
 .tp-notes span{margin-right:1.2em}
 @container (max-width:62em){.tp.tp-board table.tp-table .tp-extra{display:none}}
-@container (max-width:44em){.tp.tp-board table.tp-table .tp-interval{display:none}
-.tp-axis .tp-fine{display:none}
-.tp.tp-board table.tp-table :is(th,td).tp-team{width:42%}
+@container (max-width:44em){.tp-axis .tp-fine{display:none}
+.tp.tp-board table.tp-table :is(th,td).tp-team{width:40%}
+.tp.tp-board table.tp-speed :is(th,td).tp-team{width:34%}
 .tp.tp-board table.tp-innovation :is(th,td).tp-team{width:52%}}
 @container (max-width:28em){.tp.tp-board table.tp-table .tp-chart{display:none}
 .tp.tp-board table.tp-table:not(.tp-unranked) :is(th,td).tp-team{width:auto}}
@@ -768,13 +866,18 @@ background:var(--tp-paper)}
 text-decoration:none;border-top:3px solid var(--tp-accent)}
 .tp-card:is(:hover,:focus-visible) .tp-card-title{text-decoration:underline}
 .tp-card-title{display:block}
+.tp-card-title .tp-about{color:var(--tp-muted);font-size:.9em;margin-left:.2em}
 .tp-large{display:block;font-size:2.6em;line-height:1.2;font-weight:700;letter-spacing:-.02em;
 font-variant-numeric:tabular-nums}
+.tp-large .tp-medal{font-size:.36em;vertical-align:.5em;margin-left:.3em}
+.tp-verdict{margin:.5em 0 0;font-size:1.08em}
+.tp-verdict b{font-size:1.05em}
 .tp-card-line{display:grid;grid-template-columns:6.2em 1fr;font-size:.9em;color:var(--tp-muted);margin-top:.15em}
 .tp-card-line b{color:var(--tp-ink);font-weight:400}
 .tp-page section{margin-top:3.2em;padding-top:1.6em;border-top:1px solid var(--tp-grid)}
-.tp-grid{display:grid;grid-template-columns:1fr 1fr;gap:2.4em 2.4em;margin-top:1.6em;align-items:start}
-.tp-grid>.tp-board:first-child{grid-column:1/-1}
+.tp-page section>.tp-board{margin-top:1.6em}
+.tp-flow{columns:2;column-gap:2.4em;margin-top:2.2em}
+.tp-flow>*{break-inside:avoid;padding-bottom:2.2em}
 .tp-page .tp-event{display:none}
 .tp-page .tp-about::before{content:none}
 .tp-figure{margin:0;min-width:0}
@@ -785,7 +888,8 @@ font-variant-numeric:tabular-nums}
 margin:1.2em 0 1.6em}
 .tp-page dt{font-weight:700}.tp-page dd{margin:.15em 0 0;color:var(--tp-muted)}
 .tp-machine{color:var(--tp-muted);margin:.2em 0}
-@media (max-width:820px){.tp-page{padding-inline:1.1em}.tp-grid,.tp-cards{grid-template-columns:minmax(0,1fr)}
+@media (max-width:820px){.tp-page{padding-inline:1.1em}.tp-flow{columns:1}
+.tp-cards{grid-template-columns:minmax(0,1fr)}
 .tp-card{display:grid;grid-template-columns:minmax(0,2fr) minmax(0,3fr);align-items:center;gap:1em}}
 @media print{.tp-page section{break-before:page}}
 """.replace("\n", "")

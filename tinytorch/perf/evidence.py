@@ -6,8 +6,6 @@ padding, dead copies and attributes earn nothing. Does not: turn facts into poin
 
 from __future__ import annotations
 
-import lzma
-import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +15,7 @@ import numpy as np
 from tinytorch.core.compact import CompactParameter
 from tinytorch.core.models import Network
 from tinytorch.core.profiler import Clock
-from tinytorch.perf.machine import at_new_places
+from tinytorch.perf.machine import arrays_of, at_new_places
 from tinytorch.perf.records import Record
 
 SMALLEST = 256  # elements; smaller arrays (biases, norms, scales) are no weight matrices
@@ -46,7 +44,7 @@ class Facts(Record):
 class Stored:
     """One large array of a model, as stored."""
 
-    name: str
+    name: str  # of a Network's parameter
     values: np.ndarray  # as the layer uses them
     stored: np.ndarray  # as kept
     bits: float  # per weight
@@ -63,7 +61,7 @@ def gather_facts(
 
     Args:
         inputs:  (N, ...) a few probe inputs; outputs on them tell whether a tensor is used.
-        answers: chosen classes of the model and of the baseline and the labels on graded inputs, each the same shape.
+        answers: classes that the model and the baseline chose on graded inputs, and the labels; all of one shape.
         memory_ratio: where peak memory was measured.
     """
     live, dead = live_weights(model, inputs)
@@ -78,7 +76,7 @@ def gather_facts(
         structured=_is_structured(live, own),
         provenance=_provenance(live, own),
         agreement=None if answers is None else wrong_agreement(*answers),
-        kernel=getattr(getattr(model, "engine", None), "name", ""),
+        kernel=str(getattr(getattr(model, "engine", None), "name", "")),
         kernel_speedup=kernel_speedup(model, inputs),
         memory_ratio=memory_ratio,
         packed_ratio=_packed_ratio(live),
@@ -90,15 +88,19 @@ def gather_facts(
 
 def live_weights(model: Any, inputs: np.ndarray) -> tuple[list[Stored], int]:
     """Large arrays that the outputs depend on, and the number of those that they do not."""
-    before = model.predict(inputs)
+    before = np.array(model.predict(inputs))  # a copy: the model may write its next answer to the same place
     found = list(_stored(model))
     used = [index for index in range(len(found)) if _moves(model, index, inputs, before)]
     return [found[index] for index in used], len(found) - len(used)
 
 
 def _moves(model: Any, index: int, inputs: np.ndarray, before: np.ndarray) -> bool:
-    after = _permuted(model, index).predict(inputs)
-    return bool(np.abs(after - before).max() > MOVED * before.std())
+    try:
+        with np.errstate(all="ignore"):
+            after = _permuted(model, index).predict(inputs)
+            return not np.abs(after - before).max() <= MOVED * before.std()  # NaN has moved, too
+    except Exception:  # an index out of range, say: what breaks the model was used by it
+        return True
 
 
 def _permuted(model: Any, index: int) -> Any:
@@ -114,7 +116,7 @@ def _permuted(model: Any, index: int) -> Any:
 
         return model.changed(shuffle)
     copy = at_new_places(model, rng)
-    array = [array for _, array in _arrays(copy)][index]
+    array = _large(copy)[index]
     array[...] = rng.permutation(array.ravel()).reshape(array.shape)
     return copy
 
@@ -122,7 +124,7 @@ def _permuted(model: Any, index: int) -> Any:
 def _stored(model: Any) -> Iterator[Stored]:
     """The large arrays: parameters of a Network, or all arrays that any other object holds."""
     if not isinstance(model, Network):
-        yield from (Stored(name, array, array, 8.0 * array.itemsize) for name, array in _arrays(model))
+        yield from (Stored("", array, array, 8.0 * array.itemsize) for array in _large(model))
         return
     for name, parameter in model.named_parameters():
         if parameter.size >= SMALLEST:
@@ -132,22 +134,8 @@ def _stored(model: Any) -> Iterator[Stored]:
             yield Stored(name, parameter.data, stored, float(bits or 8 * stored.itemsize))
 
 
-def _arrays(value: Any, name: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, np.ndarray]]:
-    seen = set() if seen is None else seen
-    if id(value) in seen:
-        return
-    seen.add(id(value))
-    if isinstance(value, np.ndarray):
-        if value.size >= SMALLEST and not value.dtype.hasobject:
-            yield name, value
-    elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            yield from _arrays(item, f"{name}.{index}", seen)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _arrays(item, f"{name}.{key}", seen)
-    elif hasattr(value, "__dict__") and not isinstance(value, type) and not hasattr(value, "__code__"):
-        yield from _arrays(vars(value), name, seen)
+def _large(model: Any) -> list[np.ndarray]:
+    return [array for array in arrays_of(model) if array.size >= SMALLEST]
 
 
 # -- comparing with the baseline -----------------------------------------------------------------------
@@ -176,7 +164,7 @@ def _provenance(live: list[Stored], own: list[Stored]) -> float:
 
 
 def _likeness(values: np.ndarray, other: np.ndarray) -> float | None:
-    """Cosine between two arrays where the first is not zero, or between their best matching units; None if neither."""
+    """Cosine between arrays where the first is not zero, or between their best matching units; None if neither."""
     if values.shape == other.shape:
         kept = values != 0
         return _cosine(values[kept], other[kept])
@@ -208,6 +196,8 @@ def wrong_agreement(chosen: np.ndarray, baseline: np.ndarray, labels: np.ndarray
 def _packed_ratio(live: list[Stored]) -> float:
     """How much a general compressor still finds in the stored weights (their zeros left out): shared values."""
     kept = [weight.stored[weight.stored != 0] for weight in live]
+    import lzma  # here: the benchmark must not cost much more than numpy to import
+
     raw = b"".join(np.ascontiguousarray(array).tobytes() for array in kept)
     return len(raw) / len(lzma.compress(raw)) if raw else 1.0
 
@@ -231,4 +221,4 @@ def kernel_speedup(model: Any, inputs: np.ndarray) -> float:
         middle = clock.now_s()
         model.predict(inputs)
         ratios.append((middle - start) / max(clock.now_s() - middle, 1e-9))
-    return statistics.median(ratios[1:])
+    return float(np.median(ratios[1:]))

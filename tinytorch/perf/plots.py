@@ -25,14 +25,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from matplotlib.transforms import Bbox, blended_transform_factory
 
 Submission = Mapping[str, Any]
 
 LONGEST_NAME = 26  # characters of a team's name on an axis
-LONGEST_TITLE = 62  # characters of one line of a title
-LOWEST_FLOORS = 2.5  # floors below the baseline at which a point is held at the edge of its chart
+LONGEST_TITLE = 58  # characters of one line of a title
+LONGEST_CAPTION = 76  # characters of one line below an axis
+LOWEST_FLOORS = 1.5  # floors below the baseline at which a point is held at the edge of its chart
 NAME_PLACES = [(9 * side, rise) for rise in (0, 10, -10, 20, -20, 30, -30) for side in (1, -1)]  # in points
 BETTER = "times better than the baseline, log scale (right is better)"
 FASTER = BETTER.replace("better", "faster", 1)
@@ -59,6 +61,16 @@ THEMES = {
     "light": Palette("#ffffff", "#1b1f24", "#57606a", "#dfe3e8", "#3585b8", "#a3abb4", "#b34700"),
     "dark": Palette("#14171a", "#e6e8ea", "#9aa4ae", "#2c3238", "#3d92cb", "#6e7781", "#ff9a5c"),
 }
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a submission stands in a chart, and what is to be written beside it."""
+
+    x: float
+    y: float
+    error: float  # half the length of the line through it
+    name: str
 
 
 def figure(width: float = 6.4, height: float = 3.6, theme: str = "light") -> Figure:
@@ -124,16 +136,30 @@ def _any_text() -> Iterator[None]:
 # ---------------------------------------------------------------- the charts
 
 
-def speedups(ax: Axes, submissions: Sequence[Submission], event_title: str) -> Axes:
-    """A bar with its 95 % interval for each submission, the fastest at the top; its cases are small dots."""
+def speedups(
+    ax: Axes, submissions: Sequence[Submission], event_title: str, cases: Sequence[str] | None = None
+) -> Axes:
+    """A bar with its 95 % interval for each submission, the fastest at the top; its cases are small dots.
+
+    Args:
+        ax: to draw on.
+        submissions: ranked ones are filled, the others hollow.
+        event_title: begins the title.
+        cases: which of the timed cases become dots; by default all. Hand in those that the speedup is made of.
+    """
     palette = _palette(ax)
     entries = sorted((entry for entry in submissions if _drawable(entry)), key=_ratio, reverse=True)
     for row, entry in enumerate(entries):
-        dots = [case["ratio"] for case in (entry.get("cases") or {}).values()]
+        dots = [case["ratio"] for case in _cases(entry, cases).values()]
         _bar(ax, row, _ratio(entry), (*_ends(entry), *dots), palette, hollow=not entry.get("ranked", True))
         ax.plot(dots, [row] * len(dots), "o", ms=4, mfc=palette.paper, mec=palette.ink, mew=0.9)
     _rows(ax, [_name(entry) for entry in entries], palette)
-    return _dress(ax, palette, f"{event_title}: {_best(entries)}", "\n".join([FASTER, *_signs(entries)]))
+    return _dress(ax, palette, f"{event_title}: {_best(entries)}", "\n".join([FASTER, *_signs(entries, cases)]))
+
+
+def _cases(entry: Submission, wanted: Sequence[str] | None) -> Mapping[str, Mapping[str, float]]:
+    timed = entry.get("cases") or {}
+    return timed if wanted is None else {name: timed[name] for name in wanted if name in timed}
 
 
 def _best(entries: Sequence[Submission]) -> str:
@@ -142,12 +168,12 @@ def _best(entries: Sequence[Submission]) -> str:
     return f"best {_with_interval(_ratio(best), _ends(best))}, by {_name(best)}" if best else "no ranked entry"
 
 
-def _signs(entries: Sequence[Submission]) -> list[str]:
-    """What dots and hollow bars mean, where there are any; at most one line."""
-    cases = list(dict.fromkeys(name for entry in entries for name in entry.get("cases") or ()))
-    signs = [f"dots: {', '.join(cases)}"] if cases else []
+def _signs(entries: Sequence[Submission], cases: Sequence[str] | None) -> list[str]:
+    """What dots and hollow bars mean, where there are any; in one paragraph."""
+    names = list(dict.fromkeys(name for entry in entries for name in _cases(entry, cases)))
+    signs = [f"dots: {', '.join(names)}"] if names else []
     signs += ["hollow: not ranked"] if not all(entry.get("ranked", True) for entry in entries) else []
-    return ["; ".join(signs)] if signs else []
+    return [textwrap.fill("; ".join(signs), LONGEST_CAPTION)] if signs else []
 
 
 def staircase(ax: Axes, steps: Sequence[Mapping[str, Any]], event_title: str) -> Axes:
@@ -195,7 +221,7 @@ def _staircase_finding(reached: float, gains: Sequence[tuple[float, str]]) -> st
 def quality_against_speed(ax: Axes, submissions: Sequence[Submission], event_title: str) -> Axes:
     """Each submission as a point: speedup to the right, quality lost downwards, the floor as a line.
 
-    Below the floor the point is hollow; far below, it is held at the lower edge with its value beside it, so
+    Below the floor the point is hollow; far below, it is an arrow at the lower edge with its value beside it, so
     that the others are not pressed together. Vertical lines are one standard error of the difference.
     """
     palette = _palette(ax)
@@ -203,35 +229,37 @@ def quality_against_speed(ax: Axes, submissions: Sequence[Submission], event_tit
     unit, scale = _quality_unit(entries)
     floor = max((scale * entry["quality"]["floor"] for entry in entries), default=0.0)
     points = [_quality_point(ax, entry, scale, -LOWEST_FLOORS * floor, palette) for entry in entries]
-    _level(ax, 0.0, "baseline", palette.neutral, "-")
-    _level(ax, -floor, "floor", palette.down, (0, (5, 3)))
+    levels = [
+        _level(ax, 0.0, "baseline", palette.muted, palette.neutral, "-"),
+        _level(ax, -floor, "floor", palette.down, palette.down, (0, (5, 3))),
+    ]
     held = sum(bool(entry["quality"]["ok"]) for entry in entries)
-    ax.set_ylabel(f"{unit}, against the baseline\n(up is better)", color=palette.muted)
+    ax.set_ylabel(f"{unit}\n(up is better)", color=palette.muted)
     ax.tick_params(axis="y", length=0, colors=palette.muted)
     ax.margins(y=0.15)
     _dress(ax, palette, f"{event_title}: {held} of {len(entries)} entries hold the floor", FASTER)
-    _name_points(ax, points, [0.0, -floor], palette)
+    _name_points(ax, points, [0.0, -floor], levels, palette)
     return ax
 
 
-def _quality_point(
-    ax: Axes, entry: Submission, scale: float, lowest: float, palette: Palette
-) -> tuple[float, float, str]:
-    """Draw one point; gives where it stands and what to write beside it."""
+def _quality_point(ax: Axes, entry: Submission, scale: float, lowest: float, palette: Palette) -> Point:
+    """Draw one point at its place or at the edge."""
     quality, ratio = entry["quality"], _ratio(entry)
     gained, error = -scale * quality["difference"], scale * quality["standard_error"]
     face = palette.accent if quality["ok"] else palette.paper
     if gained < lowest:
         ax.plot(ratio, lowest, "v", ms=8, color=palette.accent, mfc=face, mew=1.2)
-        return ratio, lowest, f"{_name(entry)} (\N{MINUS SIGN}{-gained:.2g})"
+        return Point(ratio, lowest, 0.0, f"{_name(entry)}: \N{MINUS SIGN}{-gained:.2g}")
     ax.errorbar(ratio, gained, yerr=error, fmt="o", ms=7, color=palette.accent, mfc=face, mew=1.2, lw=1)
-    return ratio, gained, _name(entry)
+    return Point(ratio, gained, error, _name(entry))
 
 
-def _level(ax: Axes, y: float, name: str, colour: str, style: Any) -> None:
+def _level(ax: Axes, y: float, name: str, ink: str, colour: str, style: Any) -> Text:
+    """A line over the whole width, with its name above the right end."""
     ax.axhline(y, color=colour, lw=1.1, ls=style, zorder=1)
     right = ax.get_yaxis_transform()
-    ax.text(1, y, name, color=colour, fontsize="small", ha="right", va="bottom", transform=right, parse_math=False)
+    where: dict[str, Any] = {"ha": "right", "va": "bottom", "transform": right}
+    return ax.text(1, y, name, color=ink, fontsize="small", parse_math=False, **where)
 
 
 def disciplines(ax: Axes, submission: Submission) -> Axes:
@@ -245,6 +273,46 @@ def disciplines(ax: Axes, submission: Submission) -> Axes:
     finding = f"best in {best} ({_times(ratios[best]['ratio'])})" if best else "no disciplines measured"
     overall = f"{_times(submission['event_score'])} over all, " if best and submission.get("event_score") else ""
     return _dress(ax, palette, f"{_name(submission)}: {overall}{finding}", BETTER)
+
+
+def balance(ax: Axes, submissions: Sequence[Submission], event_title: str, most: int = 3) -> Axes:
+    """Speed, peak memory and weight bytes of the best ranked entries, as ratios to the baseline.
+
+    The line through an entry's three bars is its score: on a log axis the cube root of a product lies in the
+    middle of its factors.
+    """
+    palette = _palette(ax)
+    entries = [entry for entry in submissions if _drawable(entry) and entry.get("ranked", True)]
+    best = sorted(entries, key=lambda entry: float(entry["event_score"]), reverse=True)[:most]
+    labels: list[str] = []
+    for entry in best:
+        _balanced(ax, len(labels), entry, palette)
+        labels += [_name(entry), *_factors(entry)]
+    _rows(ax, labels, palette)
+    for label in ax.get_yticklabels()[::4]:
+        label.set_fontweight("bold")
+    finding = f"{_name(best[0])} scores {best[0]['event_score']:.2f}" if best else "no ranked entry"
+    caption = f"{BETTER}\nline: the score, cube root of the product of the three"
+    return _dress(ax, palette, f"{event_title}: {finding}", caption)
+
+
+def _balanced(ax: Axes, top: int, entry: Submission, palette: Palette) -> None:
+    """One entry below the row of its name: three bars and the line of its score through them."""
+    score = float(entry["event_score"])
+    for row, ratio in enumerate(_factors(entry).values(), top + 1):
+        ax.barh(row, ratio - 1, left=1, height=0.56, color=palette.accent if ratio >= 1 else palette.down, lw=0)
+        _label(ax, row, max(ratio, score), ratio, "", palette)
+    ax.plot([score] * 2, [top + 0.45, top + 3.45], color=palette.ink, lw=1.4)
+    _annotate(ax, f"{score:.2f}", (score, top + 0.4), (0, 2), palette.ink, ha="center", va="bottom")
+
+
+def _factors(entry: Submission) -> dict[str, float]:
+    """What the balance is made of, each as baseline / entry."""
+    return {
+        "speed": _ratio(entry),
+        "peak memory": entry["baseline_peak_memory_bytes"] / entry["peak_memory_bytes"],
+        "weights": entry["baseline_model_bytes"] / entry["model_bytes"],
+    }
 
 
 def rounds(ax: Axes, report: Submission, event_title: str) -> Axes:
@@ -342,7 +410,7 @@ def _dress(ax: Axes, palette: Palette, title: str, xlabel: str) -> Axes:
 
 
 def _entitle(ax: Axes, title: str, palette: Palette) -> Axes:
-    lines = textwrap.wrap(_printable(title), LONGEST_TITLE, max_lines=2, placeholder=" …")
+    lines = textwrap.wrap(_printable(title), LONGEST_TITLE, max_lines=2, placeholder=" …", break_on_hyphens=False)
     text = ax.set_title("\n".join(lines), loc="left", pad=12, color=palette.ink, parse_math=False)
     text.set(fontsize="large", weight="bold")
     drawing = ax.get_figure(root=True)
@@ -366,26 +434,30 @@ def _tick_subs(span: float) -> Sequence[float]:
 
 
 def _name_points(
-    ax: Axes, points: Sequence[tuple[float, float, str]], lines: Sequence[float], palette: Palette
+    ax: Axes,
+    points: Sequence[Point],
+    lines: Sequence[float],
+    written: Sequence[Text],
+    palette: Palette,
 ) -> None:
-    """Write each name beside its point, at the first place where it covers no name, point or line."""
+    """Write each name beside its point, at the first place where it covers no name, point, line or text."""
     drawing = ax.get_figure(root=True)
     assert drawing is not None
     FigureCanvasAgg(drawing)
     with _any_text():
         drawing.draw_without_rendering()
         frame, to_pixels = ax.get_window_extent(), ax.transData.transform
-        taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in (to_pixels(point[:2]) for point in points)]
+        ends = [to_pixels([(each.x, each.y - each.error), (each.x, each.y + each.error)]) for each in points]
+        taken = [Bbox.from_extents(low[0], low[1], high[0], high[1]).padded(6) for low, high in ends]
         taken += [Bbox.from_bounds(frame.x0, to_pixels((1, line))[1] - 1, frame.width, 2) for line in lines]
-        for x, y, name in points:
-            taken.append(_place_name(ax, name, (x, y), taken, frame, palette))
+        taken += [text.get_window_extent() for text in written]
+        for point in points:
+            taken.append(_place_name(ax, point, taken, frame, palette))
 
 
-def _place_name(
-    ax: Axes, name: str, at: tuple[float, float], taken: Sequence[Bbox], frame: Bbox, palette: Palette
-) -> Bbox:
+def _place_name(ax: Axes, point: Point, taken: Sequence[Bbox], frame: Bbox, palette: Palette) -> Bbox:
     """Try the places from near to far; where none is free, the last is as good as any."""
-    text = _annotate(ax, name, at, (0, 0), palette.ink, va="center", fontsize="small")
+    text = _annotate(ax, point.name, (point.x, point.y), (0, 0), palette.ink, va="center", fontsize="small")
     for dx, dy in NAME_PLACES:
         text.set_position((dx, dy))
         text.set_horizontalalignment("left" if dx > 0 else "right")
@@ -429,7 +501,7 @@ def _quality_unit(entries: Sequence[Submission]) -> tuple[str, float]:
     metrics = {entry["quality"]["metric"] for entry in entries} or {"accuracy"}
     if len(metrics) > 1:
         raise PlotError(f"entries of {' and '.join(sorted(metrics))} in one chart; hand in those of one event")
-    return ("accuracy in points", 100.0) if metrics == {"accuracy"} else ("bits per character", 1.0)
+    return ("points of accuracy gained", 100.0) if metrics == {"accuracy"} else ("bits per character saved", 1.0)
 
 
 def _name(entry: Submission) -> str:
@@ -447,7 +519,7 @@ def _printable(text: str) -> str:
 
 
 def _times(ratio: float) -> str:
-    return f"{ratio:.2f}x" if ratio < 10 else f"{ratio:.1f}x"
+    return f"{ratio:.2f}x" if ratio < 10 else f"{ratio:.1f}x" if ratio < 100 else f"{ratio:.0f}x"
 
 
 def _with_interval(ratio: float, ends: tuple[float, float]) -> str:

@@ -70,7 +70,7 @@ class Speedup(Record):
 
 @dataclass(frozen=True)
 class Quality(Record):
-    """Does the candidate still do the job? Compared with the baseline on the same inputs, so the difference is paired.
+    """Does the candidate still do the job? Compared with the baseline on the same inputs: differences are paired.
 
     `difference` and `standard_error` are in the unit of the metric, and a positive difference is always worse.
     """
@@ -120,7 +120,7 @@ class Leaderboard(Record):
 
     event: str  # name, "mlp_sprint"
     title: str  # "MLP Sprint"
-    metric: str  # "speed", "innovation" or "composite"
+    metric: str  # "speed", "innovation", "composite", or "event": its own victory condition
     standings: tuple[Standing, ...]
     unranked: tuple[tuple[str, str], ...] = ()  # (team, reason) of entries that are stored but not ranked
     notes: tuple[str, ...] = field(default=())  # "mixes 2 machines: ..."

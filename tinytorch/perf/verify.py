@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
 from tinytorch.perf.workloads.events import Event
-from tinytorch.perf.workloads.scenarios import GENERATED, PROMPT, generator_of, ops_of, run_chain
+from tinytorch.perf.workloads.scenarios import GENERATED, PROMPT, blocks_of, generator_of, ops_of, run_chain
 
-NAME_LIMIT, TEXT_LIMIT = 40, 2000
+NAME_LIMIT, TEXT_LIMIT, LINK_LIMIT = 40, 2000, 300
+HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # control, format, half, private, no character; line ends
 SPREAD_TOLERANCE = 1e-2  # of the logits' standard deviation: float32 in another order stays far below it
 GREEDY_SHARE = 0.98  # of generated tokens that must be the model's own first choice; the rest are near ties
 
@@ -29,24 +30,19 @@ class VerifyError(ValueError):
 
 
 def checked_answer(model: Any, inputs: np.ndarray, event: Event) -> np.ndarray:
-    """The model's logits for `inputs`, as float array of exactly the right shape.
+    """The model's logits for `inputs`: a float array of exactly the right shape, and nobody else's.
 
     Raises:
-        VerifyError: no `predict`, it raised, changed its input, or its answer has the wrong type, shape or dtype, or
-            is not finite.
+        VerifyError: no `predict`, it raised, changed its input, or its answer has the wrong type, shape or dtype,
+            or is not finite.
     """
     check_model(model)
-    given = inputs.copy()
-    try:
-        answer = model.predict(given)
-    except Exception as error:
-        raise VerifyError(
-            f"{_name(model)}.predict raised {type(error).__name__}: {error}; it was given {inputs.dtype} "
-            f"{inputs.shape} and must return logits {event.output_shape(inputs)}"
-        ) from error
+    given, source, shape = inputs.copy(), f"{_name(model)}.predict", event.output_shape(inputs)
+    need = f"it was given {inputs.dtype} {inputs.shape} and must return logits {shape}"
+    answer = _called(source, need, lambda: model.predict(given))
     if not np.array_equal(given, inputs):
-        raise VerifyError(f"{_name(model)}.predict changed its input; work on a copy (inputs.astype(...))")
-    return _checked_array(answer, event.output_shape(inputs), f"{_name(model)}.predict")
+        raise VerifyError(f"{source} changed its input; work on a copy (inputs.astype(...))")
+    return _checked_array(answer, shape, source).copy()  # the model may write its next answer to the same place
 
 
 def check_model(model: Any) -> None:
@@ -55,6 +51,14 @@ def check_model(model: Any) -> None:
         raise VerifyError(
             f"{_name(model)} has no predict(inputs) method; a model is anything with predict(inputs) -> logits"
         )
+
+
+def _called(source: str, need: str, call: Callable[[], Any]) -> Any:
+    """What `call` returns; what it raises becomes a VerifyError."""
+    try:
+        return call()
+    except Exception as error:
+        raise VerifyError(f"{source} raised {type(error).__name__}: {error}; {need}") from error
 
 
 def _checked_array(answer: Any, shape: tuple[int, ...], source: str) -> np.ndarray:
@@ -79,21 +83,27 @@ def check_language_model(model: Any, baseline: Any, tokens: np.ndarray, event: E
     Raises:
         VerifyError: one of the three does not hold.
     """
-    logits = checked_answer(model, tokens, event)
-    _check_causal(model, tokens, logits, event)
+    _check_causal(model, tokens, event)
     if hasattr(model, "ops"):
-        chained, _ = run_chain(ops_of(model, baseline), tokens, len(baseline.blocks))
-        chained = _checked_array(chained, logits.shape, f"the chain of {_name(model)}.ops")
-        _check_close(chained, logits, "the chain of the model's ops gives other logits than its predict")
-    _check_generation(model, tokens[:, :PROMPT])
+        _check_ops(model, baseline, tokens, event)
+    _check_generation(model, tokens[:, :PROMPT], event)
 
 
-def _check_causal(model: Any, tokens: np.ndarray, logits: np.ndarray, event: Event) -> None:
-    half = tokens.shape[1] // 2
-    changed = tokens.copy()
-    changed[:, half:] = np.roll(tokens[:, half:], 1, axis=0)  # other real text after the same beginning
-    after = checked_answer(model, changed, event)
-    _check_close(after[:, :half], logits[:, :half], "logits depend on later tokens: attention must be causal")
+def _check_causal(model: Any, tokens: np.ndarray, event: Event) -> None:
+    """Row c of a batch keeps the first c + 1 tokens of a window; the rest is other real text."""
+    places = np.arange(tokens.shape[1])
+    kept = places <= places[:, None]
+    logits = checked_answer(model, np.where(kept, tokens[0], tokens[1]), event)  # (T, T, V)
+    whole = np.broadcast_to(logits[-1], logits.shape)
+    _check_close(logits[kept], whole[kept], "logits depend on later tokens: attention must be causal")
+
+
+def _check_ops(model: Any, baseline: Any, tokens: np.ndarray, event: Event) -> None:
+    source, need = f"the chain of {_name(model)}.ops", "each operation takes and returns what the baseline's does"
+    chained, _ = _called(source, need, lambda: run_chain(ops_of(model, baseline), tokens, blocks_of(baseline)))
+    chained = _checked_array(chained, event.output_shape(tokens), source)
+    logits = checked_answer(model, tokens, event)
+    _check_close(chained, logits, "the chain of the model's ops gives other logits than its predict")
 
 
 def _check_close(found: np.ndarray, expected: np.ndarray, complaint: str) -> None:
@@ -102,15 +112,16 @@ def _check_close(found: np.ndarray, expected: np.ndarray, complaint: str) -> Non
         raise VerifyError(f"{complaint} (they differ by {error:.2g}, the logits spread by {spread:.2g})")
 
 
-def _check_generation(model: Any, prompt: np.ndarray) -> None:
-    tokens = generator_of(model)(prompt.copy(), GENERATED)
+def _check_generation(model: Any, prompt: np.ndarray, event: Event) -> None:
     shape = (len(prompt), PROMPT + GENERATED)
+    need = f"it must continue {prompt.dtype} {prompt.shape} by {GENERATED} tokens"
+    tokens = _called(f"{_name(model)}.generate", need, lambda: generator_of(model)(prompt.copy(), GENERATED))
     if not isinstance(tokens, np.ndarray) or tokens.shape != shape or tokens.dtype.kind not in "iu":
         got = f"{tokens.dtype} {tokens.shape}" if isinstance(tokens, np.ndarray) else type(tokens).__name__
         raise VerifyError(f"generate returned {got}, expected integers {shape}: the prompt and what follows")
     if not np.array_equal(tokens[:, :PROMPT], prompt):
         raise VerifyError("generate did not begin with the prompt; return prompt and continuation together")
-    chosen = model.predict(tokens)[:, PROMPT - 1 : -1].argmax(axis=-1)
+    chosen = checked_answer(model, tokens, event)[:, PROMPT - 1 : -1].argmax(axis=-1)
     share = float((chosen == tokens[:, PROMPT:]).mean())
     if share < GREEDY_SHARE:
         raise VerifyError(
@@ -139,7 +150,7 @@ def checked_team(name: object) -> str:
         raise VerifyError("team_name is empty; choose 1 to 40 characters")
     if len(clean) > NAME_LIMIT:
         raise VerifyError(f"team_name has {len(clean)} characters, at most {NAME_LIMIT} fit on a board")
-    hidden = [character for character in clean if unicodedata.category(character)[0] == "C"]
+    hidden = [character for character in clean if unicodedata.category(character) in HIDDEN]
     if hidden:
         raise VerifyError(f"team_name contains the invisible character U+{ord(hidden[0]):04X}; leave it out")
     if re.search(r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u20d0-\u20ff]{3}", clean):
@@ -158,6 +169,8 @@ def checked_description(text: object) -> str:
 
 def checked_link(link: object) -> str:
     """Empty, or an http(s) address. Raises VerifyError."""
+    from urllib.parse import urlsplit  # here: the benchmark must not cost much more than numpy to import
+
     if not isinstance(link, str):
         raise VerifyError(f"github_url is {type(link).__name__}, expected text")
     if not link:
@@ -166,8 +179,9 @@ def checked_link(link: object) -> str:
         parts = urlsplit(link)
     except ValueError as error:
         raise VerifyError(f"github_url {link[:60]!r} is no address ({error})") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname or len(link) > 300:
+    web = parts.scheme in ("http", "https") and bool(parts.hostname)
+    if not web or len(link) > LINK_LIMIT or not link.isprintable() or " " in link:
         raise VerifyError(
-            f"github_url is {link[:60]!r}, expected https://... of at most 300 characters, or nothing"
+            f"github_url is {link[:60]!r}, expected https://... of at most {LINK_LIMIT} characters, or nothing"
         )
     return link

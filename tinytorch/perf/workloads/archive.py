@@ -1,15 +1,12 @@
 """Arrays in and out of `.npz` files, without pickle, and byte for byte the same whenever they are the same.
 
 `np.savez_compressed` writes the time of day into the archive, so its files cannot be compared by hash;
-`write_arrays` fixes the date. Does not: know what the arrays mean.
+`write_arrays` fixes the date. What only reading and writing needs is imported there: the benchmark must not cost
+much more than numpy to import. Does not: know what the arrays mean.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +24,8 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     Raises:
         WorkloadError: an array holds Python objects, which only pickle could store.
     """
+    import zipfile
+
     with zipfile.ZipFile(path, "w") as archive:
         for name, array in arrays.items():
             member = zipfile.ZipInfo(f"{name}.npy", date_time=EPOCH)
@@ -38,6 +37,8 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 def _npy(name: str, array: np.ndarray) -> bytes:
     if array.dtype.hasobject:
         raise WorkloadError(f"array {name!r} holds Python objects; convert it to numbers or bytes first")
+    import io
+
     stream = io.BytesIO()
     np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
     return stream.getvalue()
@@ -52,6 +53,9 @@ def read_array(path: Path, name: str, remedy: str) -> np.ndarray:
     Raises:
         WorkloadError: the file is missing or damaged, or does not hold `name`.
     """
+    import zipfile
+    import zlib
+
     try:
         with np.load(path, allow_pickle=False) as archive:
             array = archive[name]
@@ -65,4 +69,6 @@ def read_array(path: Path, name: str, remedy: str) -> np.ndarray:
 
 def sha256(path: Path) -> str:
     """Fingerprint of a file, in hexadecimal."""
+    import hashlib
+
     return hashlib.sha256(path.read_bytes()).hexdigest()

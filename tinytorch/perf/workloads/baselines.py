@@ -6,8 +6,6 @@ Does not: train (train.py) or optimise.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +16,7 @@ import numpy as np
 
 from tinytorch.core.layers import WeightsError
 from tinytorch.core.models import CNN, MLP, CharTransformer, Network, Recipe
-from tinytorch.perf.workloads.archive import FILES
+from tinytorch.perf.workloads.archive import FILES, sha256
 from tinytorch.perf.workloads.datasets import load_dataset
 from tinytorch.perf.workloads.errors import WorkloadError
 from tinytorch.perf.workloads.events import get_event
@@ -93,14 +91,13 @@ def load_baseline(event: str, folder: Path = FILES) -> Network:
         WorkloadError: no such event, or the weights are missing, damaged or not the registered ones.
     """
     name = get_event(event).name
-    path, registered = folder / f"{name}.npz", read_register(folder)[name]
+    path, register = folder / f"{name}.npz", read_register(folder)
+    registered = register.get(name, {}).get("sha256", "none")
     remedy = f"reinstall, or train them again with `python -m tinytorch.perf.workloads.train {name}`"
     try:
-        found = file_hash(path)
-        if found != registered["sha256"]:
-            raise WorkloadError(
-                f"{path} has hash {found[:12]}, {registered['sha256'][:12]} is registered; {remedy}"
-            )
+        found = sha256(path)
+        if found != registered:
+            raise WorkloadError(f"{path} has hash {found[:12]}, {registered[:12]} is registered; {remedy}")
         network = PLANS[name].make(np.random.default_rng(0))
         network.load_weights(path)
     except (OSError, WeightsError) as error:
@@ -111,14 +108,11 @@ def load_baseline(event: str, folder: Path = FILES) -> Network:
 
 def read_register(folder: Path = FILES) -> dict[str, dict[str, Any]]:
     """Seed, hash, quality and training time of every shipped weights file, by event."""
+    import json  # here: the benchmark must not cost much more than numpy to import
+
     path = folder / REGISTER
     try:
         register: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise WorkloadError(f"{path} cannot be read ({error}); reinstall to get it") from error
     return register
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -102,6 +102,6 @@ def get_event(name: str) -> Event:
     Raises:
         WorkloadError: there is no such event; the message lists those there are.
     """
-    if name not in EVENTS:
+    if not isinstance(name, str) or name not in EVENTS:
         raise WorkloadError(f"unknown event {name!r}; known: {', '.join(EVENTS)}; use get_available_events()")
     return EVENTS[name]

@@ -108,12 +108,14 @@ def _chain(dataset: Dataset, size: int, baseline: Any) -> Scenario:
     return Scenario(f"batch {size}", cases, lambda rng: dataset.batch(size, rng), prepare)
 
 
-def ops_of(model: Any, baseline: CharTransformer) -> Ops:
+def ops_of(model: Any, baseline: Any) -> Ops:
     """The model's own operations, the baseline's where it has none.
 
     Raises:
-        WorkloadError: `model.ops` names an operation that there is not.
+        WorkloadError: `model.ops` names an operation that there is not, or the baseline has none.
     """
+    if not isinstance(baseline, CharTransformer):
+        raise WorkloadError(f"the Decathlon's baseline is {type(baseline).__name__}, expected a CharTransformer")
     own: Ops = getattr(model, "ops", {})
     unknown = own.keys() - baseline.ops.keys()
     if unknown:
@@ -122,6 +124,7 @@ def ops_of(model: Any, baseline: CharTransformer) -> Ops:
 
 
 def blocks_of(baseline: CharTransformer) -> int:
+    """How many times attention and feed-forward follow each other."""
     return len(baseline.blocks)
 
 

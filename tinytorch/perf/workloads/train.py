@@ -20,8 +20,8 @@ from tinytorch.core.autograd import no_grad
 from tinytorch.core.models import Network
 from tinytorch.core.ops import log_softmax
 from tinytorch.core.training import train
-from tinytorch.perf.workloads.archive import FILES
-from tinytorch.perf.workloads.baselines import PLANS, REGISTER, file_hash, read_register, training_batches
+from tinytorch.perf.workloads.archive import FILES, sha256
+from tinytorch.perf.workloads.baselines import PLANS, REGISTER, read_register, training_batches
 from tinytorch.perf.workloads.datasets import load_dataset
 from tinytorch.perf.workloads.events import EVENTS, get_event
 
@@ -60,6 +60,7 @@ def describe(network: Network, event: str, seed: int, cpu_s: float) -> dict[str,
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """The command: 0 where every event was trained."""
     parser = argparse.ArgumentParser(prog="python -m tinytorch.perf.workloads.train", description=__doc__)
     parser.add_argument(
         "events", nargs="*", default=list(EVENTS), help=f"any of {', '.join(EVENTS)}; all by default"
@@ -86,7 +87,7 @@ def register(event: str, entry: dict[str, Any], folder: Path) -> None:
     """Enter a weights file of `folder` with its hash."""
     path = folder / REGISTER
     known = read_register(folder) if path.exists() else {}
-    known[event] = entry | {"sha256": file_hash(folder / f"{event}.npz")}
+    known[event] = entry | {"sha256": sha256(folder / f"{event}.npz")}
     path.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
 
 
