@@ -21,15 +21,20 @@ from tinytorch.compete import STORE, write
 from tinytorch.core.benchmarking import TinyMLPerfCompetitionPlus
 from tinytorch.perf.workloads.events import EVENTS
 
-WIDTH, SHARPNESS = 1100, 2  # CSS pixels of the window, and picture pixels to each of them
-COLOURS = 128  # of a picture; keeps it small without a visible loss
-MARGIN = 16  # CSS pixels around a picture
+WIDTH, SHARPNESS = 1200, 1.4  # CSS pixels of the window, and picture pixels to each of them
+COLOURS = 64  # of a picture; keeps it small without a visible loss
 
-# A board without its charts; and no rule above it, which separates it from what is not in the picture.
-BOARDS_ONLY = ".tp-page .tp-figure{display:none}.tp-page section{border:0;margin:0;padding:0}.tp-flow>*{padding:0}"
+# One event's boards and nothing else of the page: no charts, no rule above, an even margin.
+BOARDS_ONLY = """
+.tp-page{padding:0}
+.tp-page>:not(#only),.tp-figure{display:none}
+.tp-page #only{border:0;margin:0;padding:16px}
+.tp-flow>*{padding:0}
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0 if the pictures were written, 1 if there is no run to draw."""
     parser = argparse.ArgumentParser(description="Make the README's pictures from a run of the competition.")
     parser.add_argument("folder", type=Path, help="of the run: what `python -m tinytorch.compete --out` was given")
     parser.add_argument("--event", choices=list(EVENTS), default="mlp_sprint", help="whose boards are shown")
@@ -51,18 +56,21 @@ def take(store: Path, event: str, folder: Path) -> list[Path]:
         window = {"width": WIDTH, "height": 900}
         page = browser.new_page(viewport=window, device_scale_factor=SHARPNESS, color_scheme="light")
         page.goto(source.as_uri())
-        pictures = [
-            photograph(page, chart(page, "mlp_sprint", "speedup of every entry"), folder / "speedups.png"),
-            photograph(page, chart(page, "cnn_marathon", "of the best entries"), folder / "balance.png"),
-            photograph(page, chart(page, "transformer_decathlon", "ten disciplines"), folder / "disciplines.png"),
+        charts = [
+            photograph(chart(page, "mlp_sprint", "speedup of every entry"), folder / "speedups.png"),
+            photograph(chart(page, "cnn_marathon", "of the best entries"), folder / "balance.png"),
+            photograph(chart(page, "transformer_decathlon", "ten disciplines"), folder / "disciplines.png"),
         ]
+        boards = section(page, event)
+        boards.evaluate("element => element.id = 'only'")
         page.add_style_tag(content=BOARDS_ONLY)
-        pictures.append(photograph(page, section(page, event), folder / "leaderboard.png"))
+        photograph(boards, folder / "leaderboard.png")
         browser.close()
-    return pictures
+    return [folder / "leaderboard.png", *charts]
 
 
 def section(page: Page, event: str) -> Locator:
+    """All of one event."""
     return page.locator(f"section[aria-labelledby=event-{list(EVENTS).index(event) + 1}]")
 
 
@@ -71,13 +79,9 @@ def chart(page: Page, event: str, words: str) -> Locator:
     return section(page, event).locator("figure", has_text=words).locator("svg")
 
 
-def photograph(page: Page, part: Locator, path: Path) -> Path:
-    """Take a part of the page with an even margin, in few colours."""
-    box = part.bounding_box()
-    assert box is not None, f"nothing to see for {path.name}"
-    clip = {"x": box["x"] - MARGIN, "y": box["y"] - MARGIN}
-    clip |= {"width": box["width"] + 2 * MARGIN, "height": box["height"] + 2 * MARGIN}
-    taken = Image.open(io.BytesIO(page.screenshot(clip=clip, full_page=True))).convert("RGB")
+def photograph(part: Locator, path: Path) -> Path:
+    """Take a part of the page, in few colours."""
+    taken = Image.open(io.BytesIO(part.screenshot())).convert("RGB")
     taken.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
     return path
 

@@ -94,7 +94,7 @@ ENTRIES = (
     Entry(
         "Small Wonder",
         "mlp_sprint",
-        "distilled into a student that reads every fourth pixel, custom kernels, int8",
+        "distilled: a student that reads every fourth pixel, custom kernels, int8",
         lambda model: apply_quantization(add_custom_kernels(distill(model))),
     ),
     Entry(
@@ -159,13 +159,14 @@ def run(
     entries = [entry for entry in ENTRIES if entry.event in events]
     if not 1 <= start <= len(entries) + 1:
         raise CompeteError(f"--start is {start}; entries are numbered from 1 to {len(entries)}")
-    competition = open_competition(folder, profiler)
-    for number, entry in enumerate(entries[start - 1 :], start):
-        try:
+    competition, number = open_competition(folder, profiler), start
+    try:
+        for number, entry in enumerate(entries[start - 1 :], start):
             submit(competition, entry, f"[{number:>2}/{len(entries)}]", begins=number == start)
-        except KeyboardInterrupt:
-            raise CompeteError(how_to_go_on(folder, events, number, len(entries)), INTERRUPTED) from None
-    return write(competition, folder / PAGE, events)
+        number = len(entries) + 1
+        return write(competition, folder / PAGE, events)
+    except KeyboardInterrupt:
+        raise CompeteError(how_to_go_on(folder, events, number, len(entries)), INTERRUPTED) from None
 
 
 def open_competition(folder: Path, profiler: CompetitionProfiler | None = None) -> TinyMLPerfCompetitionPlus:
@@ -221,13 +222,12 @@ INDENT = " " * 8
 
 
 def how_to_go_on(folder: Path, events: Sequence[str], number: int, count: int) -> str:
-    """What is kept after Ctrl-C at entry `number`, and the command for the rest."""
+    """What is kept after Ctrl-C before entry `number` was done, and the command for the rest."""
     python = os.path.relpath(sys.executable) if Path(sys.executable).is_relative_to(Path.cwd()) else sys.executable
     command = [python, "-m", "tinytorch.compete", "--out", str(folder), "--start", str(number)]
     command += [] if set(events) == set(EVENTS) else ["--events", *events]
-    return f"stopped at entry {number} of {count}; those before it are kept in {folder / STORE}. Go on with\n" + (
-        f"  {shlex.join(command)}"
-    )
+    done = f"stopped with {number - 1} of {count} entries done; they are kept in {folder / STORE}"
+    return f"{done}. To go on:\n  {shlex.join(command)}"
 
 
 # ---------------------------------------------------------------- show
@@ -343,12 +343,23 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def attempt(given: argparse.Namespace) -> Path:
+    """Run with what else may be in the way turned into a `CompeteError`."""
+    check_installed()
+    from tinytorch.perf.board import BoardError
+    from tinytorch.perf.store import StoreError
+
+    try:
+        return run(given.out, given.events, given.start)
+    except (BoardError, StoreError) as error:
+        raise CompeteError(str(error)) from error
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 if the page was written, 130 after Ctrl-C, 1 if something was in the way."""
     given = options(arguments)
     try:
-        check_installed()
-        page = run(given.out, given.events, given.start)
+        page = attempt(given)
     except CompeteError as error:
         sys.stderr.write(f"\n{error}\n")
         return error.exit_code

@@ -20,7 +20,7 @@ from tinytorch.perf.workloads.datasets import load_dataset
 
 Weights = dict[str, np.ndarray]
 
-CLOSE, CLOSE_INT8 = 1e-4, 0.5  # largest error of a logit, as a share of the logits' spread
+CLOSE, CLOSE_INT8 = 1e-4, 0.1  # largest error of a logit, as a share of the logits' spread
 OPSET, IR_VERSION = 23, 11  # of ONNX: the first with Attention
 
 
@@ -45,7 +45,12 @@ def references(event: str, baseline: Any) -> Iterator[tuple[str, Reference]]:
     if installed("onnxruntime", "onnxruntime", "onnx"):
         graph = onnx_graph(event, baseline)
         yield "onnxruntime", checked(onnx_model(graph), event, baseline, CLOSE)
-        yield "onnxruntime, dynamic int8", checked(onnx_model(in_int8(graph)), event, baseline, CLOSE_INT8)
+        if event == "transformer_decathlon":
+            # The range of all activations sets one scale: no causal model, and the benchmark refuses it, as it should.
+            reason = "its answers at a position depend on later tokens and on the rest of the batch"
+            print(f"(onnxruntime, dynamic int8 is left out: {reason})", file=sys.stderr)
+        else:
+            yield "onnxruntime, dynamic int8", checked(onnx_model(in_int8(graph)), event, baseline, CLOSE_INT8)
 
 
 def installed(title: str, *packages: str) -> bool:
@@ -255,7 +260,7 @@ def onnx_model(graph: Any) -> Reference:
 def in_int8(graph: Any) -> Any:
     """The graph with 8-bit weights, and activations quantized as they come.
 
-    Weights of convolutions are unsigned: signed ones take onnxruntime 3.5 times as long. Attention has no weights.
+    Weights of convolutions are unsigned: signed ones take onnxruntime 3.5 times as long.
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -264,5 +269,5 @@ def in_int8(graph: Any) -> Any:
     kind = QuantType.QUInt8 if has_conv else QuantType.QInt8
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "int8.onnx")
-        quantize_dynamic(graph, path, op_types_to_quantize=["MatMul", "Conv", "Gather"], weight_type=kind)
+        quantize_dynamic(graph, path, op_types_to_quantize=["MatMul", "Conv"], weight_type=kind)
         return onnx.load(path)

@@ -103,7 +103,7 @@ def submission(
         "event_score_ci": interval,
         "medal": None,
         "innovation_score": innovation,
-        "composite_score": 0.7 * score + 0.3 * innovation,
+        "composite_score": 0.7 * speed + 0.3 * innovation,
         "accuracy": None if language else value,
         "baseline_accuracy": None if language else quality,
         "accuracy_ok": lost <= floor,
@@ -203,13 +203,15 @@ def leaderboard(event="mlp_sprint", metric="speed", submissions=None, notes=()):
 
 def scored(entry, metric):
     """Score, low and high of one submission on one board."""
-    low, high = entry["event_score_ci"]
     innovation = entry["innovation_score"]
+    speed, (low, high) = entry["speedup_vs_baseline"], entry["speedup_ci"]
+    if metric == "event":
+        return entry["event_score"], *entry["event_score_ci"]
     if metric == "innovation":
         return innovation, innovation, innovation
     if metric == "composite":
-        return entry["composite_score"], 0.7 * low + 0.3 * innovation, 0.7 * high + 0.3 * innovation
-    return entry["event_score"], low, high
+        return tuple(0.7 * each + 0.3 * innovation for each in (speed, low, high))
+    return speed, low, high
 
 
 def all_boards():
@@ -217,6 +219,10 @@ def all_boards():
         event: tuple(leaderboard(event, metric) for metric in ("speed", "innovation", "composite"))
         for event in TITLES
     }
+
+
+def winners():
+    return {event: leaderboard(event, "event") for event in TITLES}
 
 
 def steps():

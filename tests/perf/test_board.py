@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.perf.sample_class import TITLES, VICTORY, all_boards, entries, leaderboard, submission
+from tests.perf.sample_class import TITLES, VICTORY, all_boards, entries, leaderboard, submission, winners
 from tinytorch.perf.board import BoardError, board_html, board_text, page_html, write_page
 from tinytorch.perf.records import Leaderboard, Standing
 
@@ -59,7 +59,7 @@ class Reader(HTMLParser):
 
     def handle_data(self, text):
         if self._open and self._open[-1] != "style":
-            self.text.append(text)
+            self.text.append(text.strip())
 
     def handle_comment(self, text):
         raise AssertionError(f"a comment: {text}")
@@ -93,7 +93,7 @@ def assert_harmless(html):
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name)[:24])
 def test_no_name_becomes_code(name, metric):
     evidence = [{"family": name, "score": 0.5, "finding": name, "claimed": True}]
-    entry = {"text": name, "github_url": name, "evidence": evidence, "machine": {"processor": name}}
+    entry = {"text": name, "github_url": name, "evidence": evidence, "medal": name, "machine": {"processor": name}}
     board = lone(name, metric=metric, **entry)
     board = Leaderboard(name, name, metric, board.standings, ((name, name),), (name,))
     html = board_html(board, own_team=name)
@@ -168,7 +168,8 @@ def test_a_board_is_a_real_table_with_caption_and_scopes():
     reader = Reader(board_html(leaderboard()))
     assert len(reader.all("caption")) == 2  # the ranking and the entries without a rank
     assert {given["scope"] for given in reader.all("th")} == {"col", "row"}
-    heads = ["Rank", "Team", "Chart", "Score", "95 % interval", "Time", "Memory", "Weights", "Accuracy"]
+    heads = ["Rank", "Team", "Chart", "Speedup", "95 % interval", "Event score", "medal"]
+    heads += ["Time", "Memory", "Weights", "Accuracy"]
     assert [head for head in heads if head not in reader.text] == []
 
 
@@ -184,24 +185,52 @@ def test_ties_share_rank_and_band():
 
 
 @pytest.mark.parametrize(
-    ("metric", "rank", "score", "low", "high", "medal"),
+    ("metric", "rank", "score", "low", "high", "disc"),
     [
-        ("speed", 1, 1.2, 1.1, 1.3, "tp-gold"),
-        ("speed", 2, 1.2, 1.1, 1.3, "tp-silver"),
-        ("speed", 3, 1.2, 1.1, 1.3, "tp-bronze"),
+        ("speed", 1, 1.2, 1.1, 1.3, "tp-first"),
+        ("speed", 2, 1.2, 1.1, 1.3, "tp-second"),
+        ("speed", 3, 1.2, 1.1, 1.3, "tp-third"),
         ("speed", 4, 1.2, 1.1, 1.3, None),
         ("speed", 1, 1.0, 0.99, 1.01, None),  # a tie with the baseline is no win
         ("speed", 1, 1.2, 0.9, 1.5, None),  # not settled
-        ("innovation", 1, 0.1, 0.1, 0.1, "tp-gold"),
+        ("innovation", 1, 0.1, 0.1, 0.1, "tp-first"),
         ("innovation", 1, 0.0, 0.0, 0.0, None),
         ("composite", 1, 0.7, 0.7, 0.7, None),  # what the baseline itself scores
-        ("composite", 1, 0.9, 0.8, 1.0, "tp-gold"),
+        ("composite", 1, 0.9, 0.8, 1.0, "tp-first"),
     ],
 )
-def test_a_medal_is_for_a_real_win(metric, rank, score, low, high, medal):
+def test_a_disc_is_for_a_real_win(metric, rank, score, low, high, disc):
     reader = Reader(board_html(lone(metric=metric, rank=rank, score=score, low=low, high=high)))
-    discs = [given["class"] for given in reader.all("span") if "tp-medal" in given.get("class", "")]
-    assert discs == ([f"tp-medal {medal}"] if medal else [])
+    discs = [given["class"] for given in reader.all("span") if "tp-disc" in given.get("class", "")]
+    assert discs == ([f"tp-disc {disc}"] if disc else [])
+
+
+@pytest.mark.parametrize("medal", ["gold", "silver", "bronze"])
+def test_the_speed_board_names_the_event_score_and_its_medal(medal):
+    reader = Reader(board_html(lone(score=9.0, event_score=4.5, medal=medal)))
+    assert {"9.00×", "4.50", medal} <= set(reader.text)
+    assert [given["class"] for given in reader.all("span", class_=f"tp-medal tp-{medal}")]
+
+
+@pytest.mark.parametrize("medal", [None, "", "platinum", "<b>gold</b>", 1])
+def test_what_is_no_medal_is_not_shown(medal):
+    assert "tp-medal" not in board_html(lone(medal=medal), style=False)
+
+
+def test_entries_without_an_event_score_have_no_column_for_it():
+    teams = (Standing(1, False, "it", 2.0, 2.0, 2.0, {}),)
+    assert "Event score" not in Reader(board_html(Leaderboard("e", "E", "speed", teams))).text
+
+
+def test_a_composite_score_is_taken_apart_into_speedup_and_innovation():
+    text = Reader(board_html(lone(metric="composite", event_score=4.5, speedup_vs_baseline=9.0))).text
+    assert "speedup 9.00×" in text
+    assert not any("4.5" in each for each in text)
+
+
+def test_large_numbers_have_no_decimals():
+    text = Reader(board_html(lone(score=362.73, low=356.2, high=369.4))).text
+    assert {"363×", "356 – 369"} <= set(text)
 
 
 def test_the_bar_of_a_speed_begins_at_the_baseline_on_a_log_axis():
@@ -349,6 +378,30 @@ def test_the_summary_leads_to_the_events_and_names_all_who_share_the_first_rank(
     assert [given["href"] for given in reader.all("a", class_="tp-card")] == ["#event-1", "#event-2", "#event-3"]
     assert {f"event-{number}" for number in (1, 2, 3)} <= {given.get("id") for _, given in reader.elements}
     assert re.search("The Vectorizers</bdi> and <bdi>Byte Club", page())
+
+
+def test_the_page_says_who_wins_each_event_by_its_own_score():
+    slow = submission("cnn_marathon", "Small", 5.0, speedup_vs_baseline=2.0, medal="silver")
+    fast = submission("cnn_marathon", "Fast", 3.0, speedup_vs_baseline=9.0, medal="bronze")
+    boards = {"cnn_marathon": [leaderboard("cnn_marathon", submissions=[slow, fast])]}
+    won = {"cnn_marathon": leaderboard("cnn_marathon", "event", [slow, fast])}
+    reader = Reader(page_html(boards, {}, winners=won)[15:])
+    text = " ".join(filter(None, reader.text))
+    assert "Winner: Small scores 5.00 (4.95 – 5.05) silver" in text
+    assert "CNN Marathon event score 5.00 silver Winner Small Speed Fast" in text  # the card
+
+
+def test_those_whose_intervals_overlap_win_together():
+    text = " ".join(Reader(page(winners=winners())[15:]).text)
+    assert "Winners, not to be told apart by their intervals: The Vectorizers scores 3.62" in " ".join(
+        text.split()
+    )
+
+
+def test_an_event_may_have_no_winner_yet():
+    empty = {event: Leaderboard(event, title, "event", ()) for event, title in TITLES.items()}
+    assert page(winners=empty).count("No winner yet.") == 3
+    assert page().count("No winner yet.") == 0
 
 
 def test_a_reason_is_told_once_an_event():

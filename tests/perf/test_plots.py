@@ -21,6 +21,7 @@ CHARTS = {
     "speedups": lambda ax, name: plots.speedups(ax, [submission(team=name)], name),
     "staircase": lambda ax, name: plots.staircase(ax, [step(2.0, label=name, note=name)], name),
     "quality": lambda ax, name: plots.quality_against_speed(ax, [submission(team=name)], name),
+    "balance": lambda ax, name: plots.balance(ax, [submission("cnn_marathon", name)], name),
     "disciplines": lambda ax, name: plots.disciplines(ax, submission("transformer_decathlon", name)),
     "rounds": lambda ax, name: plots.rounds(ax, submission(team=name), name),
 }
@@ -95,6 +96,20 @@ def test_the_cases_are_dots_named_below():
     assert "dots: batch 1, batch 32, batch 256" in ax.get_xlabel()
 
 
+def test_only_the_cases_handed_in_are_dots():
+    ax = plots.speedups(axes(), [submission()], "E", ("batch 32", "batch 64"))
+    (dots,) = [line for line in ax.lines if line.get_marker() == "o"]
+    assert list(dots.get_xdata()) == [pytest.approx(2.1)]
+    assert ax.get_xlabel().endswith("dots: batch 32")
+
+
+def test_many_cases_are_named_in_lines_that_fit():
+    cases = {f"operation {number}": {"ratio": 2.0} for number in range(13)}
+    lines = plots.speedups(axes(), [submission(cases=cases)], "E").get_xlabel().splitlines()
+    assert len(lines) > 2
+    assert max(map(len, lines)) <= plots.LONGEST_CAPTION
+
+
 def test_entries_without_a_measurement_are_left_out():
     broken = [submission(speedup_vs_baseline=value) for value in (None, float("nan"), 0.0)]
     ax = plots.speedups(axes(), [*broken, submission(team="whole")], "E")
@@ -134,9 +149,9 @@ def test_the_staircase_says_which_step_gave_most():
 
 
 def test_quality_stands_below_the_baseline_and_the_floor_is_a_line():
-    ax = plots.quality_against_speed(axes(), [submission(lost=0.004), submission(lost=0.02, team="failed")], "E")
+    ax = plots.quality_against_speed(axes(), [submission(lost=0.004), submission(lost=0.013, team="failed")], "E")
     points = [(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines if line.get_marker() == "o"]
-    assert points == [(2.0, pytest.approx(-0.4)), (2.0, pytest.approx(-2.0))]
+    assert points == [(2.0, pytest.approx(-0.4)), (2.0, pytest.approx(-1.3))]
     levels = {line.get_ydata()[0] for line in ax.lines if line.get_xdata()[0] == 0}
     assert levels == {0.0, -1.0}
     assert {"baseline", "floor", "Byte Club", "failed"} <= set(texts(ax))
@@ -146,9 +161,10 @@ def test_quality_stands_below_the_baseline_and_the_floor_is_a_line():
 def test_what_fails_is_hollow_and_what_fails_by_far_is_held_at_the_edge():
     ax = plots.quality_against_speed(axes(), [submission(lost=0.41, team="wild")], "E")
     (mark,) = [line for line in ax.lines if line.get_marker() == "v"]
-    assert mark.get_ydata()[0] == -2.5
+    assert mark.get_ydata()[0] == -1.5
     assert to_rgba(mark.get_markerfacecolor()) == to_rgba("white")
-    assert "wild (\N{MINUS SIGN}41)" in texts(ax)
+    assert "wild: \N{MINUS SIGN}41" in texts(ax)
+    assert ax.get_ylim()[0] > -2
 
 
 def test_bits_per_character_keep_their_unit_and_do_not_mix_with_accuracy():
@@ -165,6 +181,46 @@ def test_names_beside_points_do_not_cover_each_other():
     overlapping = [(a, b) for place, a in enumerate(boxes) for b in boxes[:place] if a.overlaps(b)]
     assert len(boxes) == 6
     assert not overlapping
+
+
+def test_names_do_not_cover_the_words_at_the_lines():
+    ax = plots.quality_against_speed(axes(), [submission(team="a long name at the right", lost=0.0095)], "E")
+    name, *words = sorted(ax.texts, key=lambda text: -len(text.get_text()))
+    assert [text.get_text() for text in words] == ["baseline", "floor"]
+    assert not any(name.get_window_extent().overlaps(text.get_window_extent()) for text in words)
+
+
+# ---------------------------------------------------------------- balance
+
+
+def balanced(team, speed, memory, size, **more):
+    """A Marathon entry whose three ratios are these."""
+    score = (speed * memory * size) ** (1 / 3)
+    sizes = {"baseline_peak_memory_bytes": 1000 * memory, "peak_memory_bytes": 1000}
+    sizes |= {"baseline_model_bytes": 1000 * size, "model_bytes": 1000}
+    return submission("cnn_marathon", team, score, speedup_vs_baseline=speed, **(sizes | more))
+
+
+def test_the_three_factors_stand_side_by_side_with_their_score_as_a_line():
+    ax = plots.balance(axes(), [balanced("Even", 8, 1, 1), balanced("Odd", 2, 32, 0.125)], "Marathon")
+    assert row_labels(ax) == ["Even", "speed", "peak memory", "weights", "Odd", "speed", "peak memory", "weights"]
+    assert bars(ax) == [(1, 1, 8), (2, 1, 1), (3, 1, 1), (5, 1, 2), (6, 1, 32), (7, 1, 0.125)]
+    assert [line.get_xdata()[0] for line in ax.lines if line.get_xdata()[0] != 1] == [pytest.approx(2)] * 2
+    assert title(ax) == "Marathon: Even scores 2.00"
+
+
+def test_a_factor_below_the_baseline_warns():
+    ax = plots.balance(axes(), [balanced("Odd", 2, 32, 0.125)], "Marathon")
+    theme = plots.THEMES["light"]
+    assert [bar.get_facecolor() for bar in ax.patches] == [
+        to_rgba(c) for c in (theme.accent, theme.accent, theme.down)
+    ]
+
+
+def test_only_the_best_ranked_entries_are_taken_apart():
+    teams = [balanced(name, speed, 1, 1, ranked=name != "d") for speed, name in enumerate("abcd", 1)]
+    assert row_labels(plots.balance(axes(), teams, "E", most=2))[::4] == ["c", "b"]
+    assert title(plots.balance(axes(), teams[3:], "E")) == "E: no ranked entry"
 
 
 # ---------------------------------------------------------------- disciplines and rounds
@@ -237,7 +293,7 @@ def test_a_chart_gives_its_axes_back_and_takes_nothing_too(chart):
     assert low <= 1 <= high  # the baseline is always in sight
 
 
-@pytest.mark.parametrize("draw", [plots.speedups, plots.staircase, plots.quality_against_speed])
+@pytest.mark.parametrize("draw", [plots.speedups, plots.staircase, plots.quality_against_speed, plots.balance])
 def test_an_empty_class_is_no_error(draw):
     assert to_png(draw(axes(), [], "E").figure)
 

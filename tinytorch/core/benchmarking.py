@@ -645,7 +645,14 @@ def share_of(value: float, nothing: float, everything: float) -> float:
 
 # cell: evidence
 def evidence_scores(facts: Facts) -> dict[str, tuple[float, str]]:
-    """Points (0..1) and the finding behind them, for each of the six families."""
+    """Points (0..1) and the finding behind them, for each of the six families.
+
+    Weights that may be shuffled without changing most answers prove nothing: then there are no points.
+    """
+    if facts.unmoved > 0.5:
+        return dict.fromkeys(
+            CLAIM_WORDS, (0.0, f"{facts.unmoved:.0%} of its answers stay when its weights are shuffled")
+        )
     gone = 1 - facts.weights / max(1, facts.baseline_weights)
     inherited = facts.provenance > 0.5
     kernel = math.log2(max(facts.kernel_speedup, 1e-3))

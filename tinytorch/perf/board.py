@@ -799,14 +799,15 @@ font-weight:600;letter-spacing:0;color:#1b1f24;vertical-align:.06em}
 .tp.tp-board table.tp-innovation :is(th,td).tp-team{width:44%}
 .tp-team>bdi{overflow-wrap:anywhere}
 tr:has(.tp-disc) .tp-team>bdi{font-weight:700}
-.tp-line{display:flex;gap:.7em;font-size:.84em;color:var(--tp-muted);white-space:nowrap}
-.tp-words>span:first-child{white-space:normal;overflow:hidden;display:-webkit-box;-webkit-box-orient:vertical;
+.tp-line{display:flex;flex-wrap:wrap;gap:0 .7em;font-size:.84em;color:var(--tp-muted);white-space:nowrap}
+.tp-words{flex-wrap:nowrap}.tp-words>span:first-child{white-space:normal;overflow:hidden;display:-webkit-box;-webkit-box-orient:vertical;
 -webkit-line-clamp:2}
-.tp-line.tp-wrap{flex-wrap:wrap;gap:.3em;margin-top:.3em}
+.tp-line.tp-wrap{gap:.3em;margin-top:.3em}
 .tp-line a{color:inherit}
 .tp-tag,.tp-chip{border:1px solid var(--tp-neutral);border-radius:1em;padding:0 .55em;font-size:.82em;
 white-space:nowrap}
-.tp-chip{font-size:1em;padding:.05em .6em}.tp-chip b{color:var(--tp-ink);font-variant-numeric:tabular-nums}
+.tp-chip{display:inline-block;font-size:1em;padding:.05em .6em}
+.tp-chip b{color:var(--tp-ink);font-variant-numeric:tabular-nums}
 .tp-claimed{border-style:dashed;white-space:normal}
 .tp.tp-board table.tp-table :is(th,td).tp-chart{padding-inline:1em;overflow:visible;position:relative}
 .tp-axis{display:block;position:relative;height:1.3em}
@@ -822,6 +823,7 @@ margin-top:-.75px}
 .tp.tp-board table.tp-table :is(th,td):is(.tp-score,.tp-outcome,.tp-extra){text-align:right;white-space:nowrap;
 font-variant-numeric:tabular-nums}
 .tp.tp-board table.tp-table .tp-score{width:8em}
+.tp.tp-board table.tp-composite .tp-score{width:7.4em}
 .tp.tp-board table.tp-innovation .tp-score{width:5em}
 .tp.tp-board table.tp-table td.tp-score{font-weight:700;font-size:1.08em}
 .tp.tp-board table.tp-table .tp-outcome{width:6.2em}

@@ -6,7 +6,7 @@ padding, dead copies and attributes earn nothing. Does not: turn facts into poin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ class Facts(Record):
     baseline_weights: int
     bits_per_weight: float  # mean over the live weights as they are stored
     dead_tensors: int  # large arrays that the outputs do not depend on
+    unmoved: float  # share of the choices that stay when all large arrays are shuffled: 1.0 if they mean nothing
     structured: bool  # some matrix is smaller than the baseline's
     provenance: float  # 0..1: how far the weights are those of the baseline
     agreement: float | None  # share of the baseline's wrong answers that the model gives too
@@ -73,6 +74,7 @@ def gather_facts(
         baseline_weights=sum(int(np.count_nonzero(weight.values)) for weight in own),
         bits_per_weight=sum(weight.bits * weight.values.size for weight in live) / size,
         dead_tensors=dead,
+        unmoved=_unmoved(model, inputs),
         structured=_is_structured(live, own),
         provenance=_provenance(live, own),
         agreement=None if answers is None else wrong_agreement(*answers),
@@ -95,30 +97,48 @@ def live_weights(model: Any, inputs: np.ndarray) -> tuple[list[Stored], int]:
 
 
 def _moves(model: Any, index: int, inputs: np.ndarray, before: np.ndarray) -> bool:
+    after = _shuffled_answer(model, [index], inputs)
+    # What breaks the model was used by it, and NaN has moved, too.
+    return after is None or not np.abs(after - before).max() <= MOVED * before.std()
+
+
+def _unmoved(model: Any, inputs: np.ndarray) -> float:
+    before = np.array(model.predict(inputs))
+    after = _shuffled_answer(model, range(len(list(_stored(model)))), inputs)
+    return 0.0 if after is None else float((after.argmax(axis=-1) == before.argmax(axis=-1)).mean())
+
+
+def _shuffled_answer(model: Any, indices: Sequence[int], inputs: np.ndarray) -> np.ndarray | None:
+    """Logits when the entries of some of the large arrays are shuffled; None if the model then breaks."""
     try:
         with np.errstate(all="ignore"):
-            after = _permuted(model, index).predict(inputs)
-            return not np.abs(after - before).max() <= MOVED * before.std()  # NaN has moved, too
-    except Exception:  # an index out of range, say: what breaks the model was used by it
-        return True
+            return np.array(_shuffled(model, indices).predict(inputs))
+    except Exception:  # an index out of range, say
+        return None
 
 
-def _permuted(model: Any, index: int) -> Any:
-    """A copy of the model in which the entries of its `index`-th large array are shuffled."""
-    rng = np.random.default_rng(index)
+def _shuffled(model: Any, indices: Sequence[int]) -> Any:
+    """A copy of the model in which some of its large arrays are shuffled, each in itself."""
     if isinstance(model, Network):
-
-        def shuffle(copy: Network) -> None:
-            parameter = [value for _, value in copy.named_parameters() if value.size >= SMALLEST][index]
-            if isinstance(parameter, CompactParameter):
-                parameter.mask = None  # the shuffled weights lie elsewhere
-            parameter.data = rng.permutation(parameter.data.ravel()).reshape(parameter.shape)
-
-        return model.changed(shuffle)
-    copy = at_new_places(model, rng)
-    array = _large(copy)[index]
-    array[...] = rng.permutation(array.ravel()).reshape(array.shape)
+        return model.changed(lambda copy: _shuffle_parameters(copy, indices))
+    copy = at_new_places(model, np.random.default_rng(0))
+    arrays = _large(copy)
+    for index in indices:
+        arrays[index][...] = _permutation(arrays[index], index)
     return copy
+
+
+def _shuffle_parameters(network: Network, indices: Sequence[int]) -> None:
+    parameters = [value for _, value in network.named_parameters() if value.size >= SMALLEST]
+    for index in indices:
+        parameter = parameters[index]
+        if isinstance(parameter, CompactParameter):
+            parameter.mask = None  # the shuffled weights lie elsewhere
+        parameter.data = _permutation(parameter.data, index)
+
+
+def _permutation(array: np.ndarray, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).permutation(array.ravel()).reshape(array.shape)
 
 
 def _stored(model: Any) -> Iterator[Stored]:

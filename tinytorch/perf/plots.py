@@ -35,7 +35,8 @@ LONGEST_NAME = 26  # characters of a team's name on an axis
 LONGEST_TITLE = 58  # characters of one line of a title
 LONGEST_CAPTION = 76  # characters of one line below an axis
 LOWEST_FLOORS = 1.5  # floors below the baseline at which a point is held at the edge of its chart
-NAME_PLACES = [(9 * side, rise) for rise in (0, 10, -10, 20, -20, 30, -30) for side in (1, -1)]  # in points
+RISES = (0, 10, -10, 20, -20, 30, -30, 40, -40)
+NAME_PLACES = [(9 * side, rise) for rise in RISES for side in (1, -1)]  # beside a point, in points of type
 BETTER = "times better than the baseline, log scale (right is better)"
 FASTER = BETTER.replace("better", "faster", 1)
 
