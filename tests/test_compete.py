@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from types import SimpleNamespace
 
 import pytest
 
 from tests.perf.sample_class import entries, submission
 from tinytorch import compete
-from tinytorch.compete import ENTRIES, CompeteError, event_board, latest, main, on_show, rules, verdict_line, write
+from tinytorch.compete import ENTRIES, event_board, latest, main, on_show, rules, verdict_line, write
 from tinytorch.core.benchmarking import CompetitionProfiler, make_leaderboard
 from tinytorch.perf.store import Store
 from tinytorch.perf.workloads.events import EVENTS
@@ -38,7 +37,8 @@ class Sample:
 
 
 def quick(monkeypatch, **how):
-    """Let the command run without models and without measuring."""
+    """Let the command run without models, measuring and charts."""
+    monkeypatch.setattr(compete, "charts", lambda *_: [])
     monkeypatch.setattr(compete, "load_baseline", lambda _: None)
     light = tuple(compete.Entry(each.team, each.event, each.description, lambda _: None) for each in ENTRIES)
     monkeypatch.setattr(compete, "ENTRIES", light)
@@ -261,8 +261,3 @@ def test_a_real_run_ranks_the_honest_and_refuses_two_bits(sprint):
 def test_a_real_run_ends_in_a_page_of_its_results(sprint):
     assert sprint.page.count('data-testid="board"') == 3
     assert "less accuracy than the baseline" in sprint.page
-
-
-def test_running_needs_no_display_and_leaves_no_pyplot(sprint):
-    assert sprint
-    assert "matplotlib.pyplot" not in sys.modules or "ipykernel" in sys.modules

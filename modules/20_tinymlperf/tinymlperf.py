@@ -57,6 +57,7 @@ from tinytorch.perf.machine import (
     describe_machine,
     keep_freed_memory,
     no_garbage_collection,
+    old_objects_set_aside,
     one_blas_thread,
     other_cpu_s,
     peak_memory,
@@ -299,7 +300,7 @@ class CompetitionProfiler:
         clock: Clock | None = None,
     ) -> None:
         ### BEGIN SOLUTION
-        if warmup_runs < 1 or timing_runs < 1 or budget_s <= 0 or target <= 0:
+        if not (warmup_runs >= 1 and timing_runs >= 1 and budget_s > 0 and target > 0):
             raise BenchmarkError(
                 f"warmup_runs and timing_runs are at least 1, budget_s and target above 0; "
                 f"got {warmup_runs}, {timing_runs}, {budget_s} and {target}"
@@ -444,7 +445,7 @@ def measure_rounds(self, baseline: Model, candidate: Model, dataset: Dataset) ->
     cases = speed_cases(get_event(dataset.event))
     least = max(self.LEAST_ROUNDS, self.timing_runs)
     rounds: list[Round] = []
-    with one_blas_thread():
+    with one_blas_thread(), old_objects_set_aside():
         rng = np.random.default_rng(seeds.spawn(1)[0])
         sizes: dict[str, tuple[int, int]] = {}
         for scenario in scenarios:

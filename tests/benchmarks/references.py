@@ -1,8 +1,8 @@
 """The same networks with the same weights in PyTorch and onnxruntime: bars beside the staircase, never needed.
 
 A network is written once, over a handful of layers: PyTorch computes them as they come, and for onnxruntime they
-draw a graph. One thread each. What the libraries allocate is seen by the resident high-water mark alone, so a peak
-memory of less than a megabyte is little more than the weights. Does not: time.
+draw a graph. One thread each. What the libraries allocate is seen by the resident high-water mark alone, so their
+peak memory is only good to a few megabytes. Does not: time.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def references(event: str, baseline: Any) -> Iterator[tuple[str, Reference]]:
         graph = onnx_graph(event, baseline)
         yield "onnxruntime", checked(onnx_model(graph), event, baseline, CLOSE)
         if event == "transformer_decathlon":
-            # The range of all activations sets one scale: no causal model, and the benchmark refuses it, as it should.
+            # One scale for a whole tensor of activations is not causal; the benchmark rightly refuses it.
             reason = "its answers at a position depend on later tokens and on the rest of the batch"
             print(f"(onnxruntime, dynamic int8 is left out: {reason})", file=sys.stderr)
         else:

@@ -48,7 +48,7 @@ STEPS: dict[str, list[Step]] = {
         ("16 v3: folded, buffers", numpy_kernels),
         ("+ 17 int8", lambda model: apply_quantization(numpy_kernels(model))),
         ("+ 18 half the neurons", lambda model: halved(apply_quantization(numpy_kernels(model)))),
-        ("  or distilled, a quarter of the pixels", lambda model: apply_quantization(distill(numpy_kernels(model)))),
+        ("  or distilled, every fourth pixel", lambda model: apply_quantization(distill(numpy_kernels(model)))),
         ("best, with numba", lambda model: apply_quantization(distill(add_custom_kernels(model)))),
     ],
     "cnn_marathon": [

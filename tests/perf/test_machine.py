@@ -32,6 +32,7 @@ from tinytorch.perf.machine import (
     describe_machine,
     keep_freed_memory,
     no_garbage_collection,
+    old_objects_set_aside,
     one_blas_thread,
     other_cpu_s,
     peak_memory,
@@ -282,6 +283,12 @@ def test_the_garbage_collector_is_off_inside_and_as_before_afterwards():
             pass
         assert not gc.isenabled(), "it was off before the inner block, so it stays off"
     assert gc.isenabled()
+
+
+def test_old_objects_are_set_aside_and_come_back():
+    with old_objects_set_aside():
+        assert gc.get_freeze_count() > 1000 > len(gc.get_objects()), "only what is new is looked at"
+    assert gc.get_freeze_count() == 0
 
 
 def test_the_garbage_collector_is_on_again_after_an_error():

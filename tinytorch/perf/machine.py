@@ -107,6 +107,17 @@ def keep_freed_memory() -> bool:
 
 
 @contextmanager
+def old_objects_set_aside() -> Iterator[None]:
+    """Collect once; inside, a collection looks only at what is new, and takes a millisecond instead of fifty."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@contextmanager
 def no_garbage_collection() -> Iterator[None]:
     """Collect once, then leave the collector off inside."""
     was_enabled = gc.isenabled()

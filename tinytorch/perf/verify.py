@@ -125,7 +125,7 @@ def _check_generation(model: Any, prompt: np.ndarray, event: Event) -> None:
     share = float((chosen == tokens[:, PROMPT:]).mean())
     if share < GREEDY_SHARE:
         raise VerifyError(
-            f"only {share:.0%} of the generated tokens are the model's own first choice, at least "
+            f"only {share:.1%} of the generated tokens are the model's own first choice, at least "
             f"{GREEDY_SHARE:.0%} are expected; generate must be greedy: the argmax of predict at each step"
         )
 

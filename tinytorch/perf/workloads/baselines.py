@@ -67,7 +67,7 @@ PLANS = {
         rate=4e-3,
         warmup=200,
         decay=0.2,  # with 0.05 the plays are learned by heart a little: 0.05 bits worse on others
-        recipe=(100, 2000),
+        recipe=(150, 2000),
     ),
 }
 
