@@ -59,9 +59,7 @@ def pip_packages() -> dict[str, str]:
     extras = PROJECT["optional-dependencies"].values()
     wanted = [Requirement(line) for line in PROJECT["dependencies"] + sum(extras, [])]
     packages = {each.name: str(each.specifier) for each in wanted if each.name != "tinytorch"}
-    return packages | {
-        "distributed": packages["dask"]
-    }  # conda has no dask[distributed]; psycopg is binary there
+    return packages | {"distributed": packages["dask"]}  # conda has no dask[distributed]; psycopg is binary there
 
 
 # ---------------------------------------------------------------- README
@@ -122,9 +120,7 @@ def docstring_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 def test_every_module_says_what_it_is():
     silent = [
-        str(path.relative_to(ROOT))
-        for path in modules()
-        if not ast.get_docstring(ast.parse(path.read_text()))
+        str(path.relative_to(ROOT)) for path in modules() if not ast.get_docstring(ast.parse(path.read_text()))
     ]
     assert not silent, f"no docstring in {silent}"
 

@@ -26,9 +26,7 @@ def lint(tree: Path) -> subprocess.CompletedProcess[str]:
 def plant(module: str, offence: str, tree: Path) -> None:
     """Copy the sources into `tree` and add one line of code to one module of the copy."""
     shutil.copy(ROOT / "pyproject.toml", tree)
-    shutil.copytree(
-        ROOT / "tinytorch", tree / "tinytorch", ignore=shutil.ignore_patterns("files", "__pycache__")
-    )
+    shutil.copytree(ROOT / "tinytorch", tree / "tinytorch", ignore=shutil.ignore_patterns("files", "__pycache__"))
     with (tree / "tinytorch" / module).open("a") as file:
         file.write(f"\n{offence}\n")
 
@@ -72,6 +70,4 @@ def test_core_needs_only_numpy():
     allowed = sys.stdlib_module_names | {"numpy", "tinytorch"}
     for module in graph.find_descendants("tinytorch.core"):
         outside = {name.split(".")[0] for name in graph.find_modules_directly_imported_by(module)} - allowed
-        assert outside <= ({"numba"} if module.endswith("_numba") else set()), (
-            f"{module} imports {outside}"
-        )
+        assert outside <= ({"numba"} if module.endswith("_numba") else set()), f"{module} imports {outside}"

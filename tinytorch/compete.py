@@ -8,7 +8,6 @@ second run adds to the first. Does not: measure, judge (core.benchmarking), keep
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import shlex
 import sys
@@ -39,6 +38,7 @@ Submission = Mapping[str, Any]
 METRICS = ("speed", "innovation", "composite")
 STORE, PAGE = "tinymlperf.sqlite", "index.html"
 NEEDED = {"sqlalchemy": "keeps the entries", "matplotlib": "draws the charts"}  # package of the extra `lab`: why
+INDENT = " " * 8  # of what belongs to the line above
 INTERRUPTED = 130  # exit code of a command that was stopped by Ctrl-C
 
 
@@ -159,10 +159,14 @@ def run(
     entries = [entry for entry in ENTRIES if entry.event in events]
     if not 1 <= start <= len(entries) + 1:
         raise CompeteError(f"--start is {start}; entries are numbered from 1 to {len(entries)}")
-    competition, number = open_competition(folder, profiler), start
+    competition, number, said = open_competition(folder, profiler), start, ""
     try:
         for number, entry in enumerate(entries[start - 1 :], start):
-            submit(competition, entry, f"[{number:>2}/{len(entries)}]", begins=number == start)
+            if entry.event != said:
+                say(f"\n{EVENTS[entry.event].title}")
+                said = entry.event
+            say(f"[{number:>2}/{len(entries)}] {entry.team:<18} ", end="")
+            say(submit(competition, entry))
         number = len(entries) + 1
         return write(competition, folder / PAGE, events)
     except KeyboardInterrupt:
@@ -180,31 +184,12 @@ def open_competition(folder: Path, profiler: CompetitionProfiler | None = None) 
     return TinyMLPerfCompetitionPlus(store=folder / STORE, profiler=profiler)
 
 
-def submit(
-    competition: TinyMLPerfCompetitionPlus, entry: Entry, number: str = "", begins: bool = False
-) -> Submission:
-    """Make the team's model from the baseline, hand it in and say how it did."""
-    if begins or entry == first_of(entry.event):
-        say(f"\n{EVENTS[entry.event].title}")
-    say(f"{number} {entry.team:<18} ", end="")
+def submit(competition: TinyMLPerfCompetitionPlus, entry: Entry) -> str:
+    """Make the team's model from the baseline and hand it in; returns how it did and how long that took."""
     began = time.perf_counter()
     model = entry.make(load_baseline(entry.event))
-    settle_heap()
     submission = competition.submit_entry(entry.team, entry.event, model, entry.description)
-    say(f"{verdict_line(submission)}  ({time.perf_counter() - began:.0f} s)")
-    return submission
-
-
-def first_of(event: str) -> Entry:
-    """The entry that begins an event."""
-    return next(entry for entry in ENTRIES if entry.event == event)
-
-
-def settle_heap() -> None:
-    """Take what is loaded out of the collector's sight: it looks before every round, for 0.1 s otherwise."""
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
+    return f"{verdict_line(submission)}  ({time.perf_counter() - began:.0f} s)"
 
 
 def verdict_line(submission: Submission) -> str:
@@ -216,9 +201,6 @@ def verdict_line(submission: Submission) -> str:
         return f"{line}  innovation {submission['innovation_score']:.2f}"
     reasons = "; ".join(submission["reasons"])
     return f"{line}  not ranked\n" + textwrap.fill(reasons, 96, initial_indent=INDENT, subsequent_indent=INDENT)
-
-
-INDENT = " " * 8
 
 
 def how_to_go_on(folder: Path, events: Sequence[str], number: int, count: int) -> str:

@@ -105,9 +105,11 @@ def main() -> None:
     options = parser.parse_args()
     busy = 0 if options.quiet else max(1, (os.cpu_count() or 2) - 1)
     print(f"MLP Sprint, batch 1, 32 and 256; clock: {CompetitionProfiler().clock.name}; {busy} busy core(s)")
-    columns = zip(
-        ("true", "median", "med err", "95 % err", "off > 5%", "covers", "max s"), (7, 9, 10, 10, 10, 10, 9)
+    names, widths = (
+        ("true", "median", "med err", "95 % err", "off > 5%", "covers", "max s"),
+        (7, 9, 10, 10, 10, 10, 9),
     )
+    columns = zip(names, widths, strict=True)
     print(f"{'protocol':<26}" + "".join(f"{name:>{width}}" for name, width in columns))
     with busy_cores(busy):
         for truth, repeats, count in (

@@ -107,7 +107,7 @@ def test_all_orders_give_nearly_the_same_answers(event):
     changed = np.linalg.norm(logits[0] - load_baseline(event).predict(inputs)) / np.linalg.norm(logits[0])
     assert spread < 0.15 * changed  # what the verbs do matters, their order hardly
     agreeing = np.mean([one.argmax(-1) == logits[0].argmax(-1) for one in logits])
-    assert agreeing > 0.98
+    assert agreeing > 0.95
 
 
 @pytest.mark.parametrize("event", EVENTS)

@@ -458,3 +458,26 @@ def test_a_machine_says_what_moves_a_ratio():
     assert known["clock"] == "wall minus waiting" and known["blas_threads"] == 1
     assert known["numpy"] == np.__version__ and known["cores"] >= 1
     assert all(known.values()), "every line says something"
+
+
+@pytest.mark.parametrize("folder", ["numpy.libs", "numpy/.dylibs"])
+def test_the_blas_is_numpys_also_where_scipy_has_loaded_its_own(monkeypatch, folder):
+    def blas(folder, version):
+        path = f"/python/site-packages/{folder}/libopenblas.so"
+        return {
+            "user_api": "blas",
+            "internal_api": "openblas",
+            "filepath": path,
+            "version": version,
+            "num_threads": 1,
+        }
+
+    loaded = [blas("scipy.libs", "0.1"), blas(folder, "0.2")]
+    monkeypatch.setattr("threadpoolctl.threadpool_info", lambda: loaded)
+    assert describe_machine("wall").blas == "openblas 0.2"
+
+
+def test_a_blas_shared_by_all_of_an_environment_is_found(monkeypatch):
+    library = {"user_api": "blas", "internal_api": "mkl", "filepath": "/env/lib/libmkl.so", "version": "2025.1"}
+    monkeypatch.setattr("threadpoolctl.threadpool_info", lambda: [library | {"num_threads": 1}])
+    assert describe_machine("wall").blas == "mkl 2025.1"

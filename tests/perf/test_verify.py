@@ -222,7 +222,7 @@ BAD_GENERATORS = {
     "another prompt": (late_start, "generate did not begin with the prompt; return prompt and continuation"),
     "not its own choice": (
         continued,
-        r"only \d+% of the generated tokens are the model's own first choice, .*greedy",
+        r"only [\d.]+% of the generated tokens are the model's own first choice, .*greedy",
     ),
     "no tokens": (lambda prompt, count: continued(prompt, count, 66), "predict raised ShapeError: indices"),
     "raises": (
