@@ -1,4 +1,4 @@
-"""One run through all six stages on real data, and what bad input gets: clear words, and nothing stored is lost."""
+"""A run through all six stages on real data and what bad input gets: clear words, and nothing stored is lost."""
 
 from __future__ import annotations
 
@@ -413,7 +413,7 @@ def test_an_interrupt_loses_nothing_and_leaves_the_competition_usable(competitio
     with pytest.raises(KeyboardInterrupt):
         submit(competition, Model(interrupted, weights=[np.zeros(3)]))
     assert len(competition.store) == before
-    assert competition.leaderboard("mlp_sprint").standings[0].team == TEAM
+    assert TEAM in [row.team for row in competition.leaderboard("mlp_sprint").standings]
     submit(replay(competition, store=competition.store), team_name=f"After {call}")
     assert len(competition.store) == before + 1
 

@@ -845,6 +845,7 @@ overflow:visible;white-space:nowrap}
 @container (max-width:44em){.tp-axis .tp-fine{display:none}
 .tp.tp-board table.tp-table :is(th,td).tp-team{width:40%}
 .tp.tp-board table.tp-speed :is(th,td).tp-team{width:34%}
+.tp.tp-board table.tp-composite :is(th,td).tp-team{width:46%}
 .tp.tp-board table.tp-innovation :is(th,td).tp-team{width:52%}}
 @container (max-width:28em){.tp.tp-board table.tp-table .tp-chart{display:none}
 .tp.tp-board table.tp-table:not(.tp-unranked) :is(th,td).tp-team{width:auto}}
