@@ -55,7 +55,7 @@ def busy_cores(count: int) -> Iterator[None]:
 def ours(baseline: Repeated, candidate: Repeated, dataset: Dataset, seed: int) -> tuple[Speedup, float]:
     """One result of the benchmark, over the cases that were calibrated, and the seconds it took."""
     start = time.perf_counter()
-    profiler = CompetitionProfiler(budget_s=1.2, seed=seed)
+    profiler = CompetitionProfiler(budget_s=0.8, seed=seed)
     rounds = profiler.measure_rounds(baseline, candidate, dataset)
     return summarise(combine(rounds, CASES)), time.perf_counter() - start
 

@@ -470,8 +470,12 @@ def both_at_new_places(baseline: Model, candidate: Model, rng: np.random.Generat
 
 
 def pool_size(scenario: Scenario, sizes: Mapping[str, tuple[int, int]], most: int) -> int:
-    """How many inputs a round of a scenario gets: enough that no block meets one twice."""
-    return min(most, max(2, *(max(sizes[case]) for case in scenario.cases)))
+    """How many inputs a round of a scenario gets: enough that no block meets one twice, if they cost little.
+
+    Where an input is a chain of operations to prepare, a few serve all blocks.
+    """
+    wanted = max(2, *(max(sizes[case]) for case in scenario.cases))
+    return min(most if len(scenario.cases) == 1 else most // 12, wanted)
 
 
 def settle(tasks: Sequence[Sequence[Task]], sizes: tuple[int, int]) -> None:
