@@ -9,7 +9,7 @@ import pytest
 
 from tests.perf.sample_class import entries, submission
 from tinytorch import compete
-from tinytorch.compete import ENTRIES, event_board, latest, main, on_show, rules, verdict_line, write
+from tinytorch.compete import ENTRIES, latest, main, on_show, rules, verdict_line, write
 from tinytorch.core.benchmarking import CompetitionProfiler, make_leaderboard
 from tinytorch.perf.store import Store
 from tinytorch.perf.workloads.events import EVENTS
@@ -93,23 +93,23 @@ def test_a_long_reason_is_wrapped_at_a_hundred_columns():
 def test_an_event_is_won_by_its_own_score_and_not_by_speed():
     fast = submission("cnn_marathon", "Fast", 3.0, speedup_vs_baseline=9.0)
     small = submission("cnn_marathon", "Small", 5.0, speedup_vs_baseline=2.0)
-    board = event_board(EVENTS["cnn_marathon"], [fast, small])
+    board = make_leaderboard(EVENTS["cnn_marathon"], "event", [fast, small])
     assert [(row.rank, row.team, row.score) for row in board.standings] == [(1, "Small", 5.0), (2, "Fast", 3.0)]
 
 
 def test_overlapping_event_scores_share_the_win():
-    board = event_board(SPRINT, [submission(team="a", score=2.0), submission(team="b", score=2.01)])
+    board = make_leaderboard(SPRINT, "event", [submission(team="a", score=2.0), submission(team="b", score=2.01)])
     assert [(row.rank, row.tied) for row in board.standings] == [(1, True), (1, True)]
 
 
 def test_a_team_counts_with_its_best_ranked_entry():
     runs = [submission(score=2.0), submission(score=3.0), submission(score=2.5), submission(score=9.0, lost=0.2)]
-    (row,) = event_board(SPRINT, runs).standings
+    (row,) = make_leaderboard(SPRINT, "event", runs).standings
     assert row.score == 3.0
 
 
 def test_nobody_wins_an_event_without_a_ranked_entry():
-    assert event_board(SPRINT, [submission(lost=0.2)]).standings == ()
+    assert make_leaderboard(SPRINT, "event", [submission(lost=0.2)]).standings == ()
 
 
 # ---------------------------------------------------------------- the page

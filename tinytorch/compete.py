@@ -24,11 +24,11 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUM
     os.environ.setdefault(_name, "1")
 
 from tinytorch.core.acceleration import add_custom_kernels
-from tinytorch.core.benchmarking import CompetitionProfiler, TinyMLPerfCompetitionPlus, rank
+from tinytorch.core.benchmarking import CompetitionProfiler, TinyMLPerfCompetitionPlus, make_leaderboard
 from tinytorch.core.caching import add_kv_cache
 from tinytorch.core.compression import apply_pruning, distill
 from tinytorch.core.quantization import apply_quantization
-from tinytorch.perf.records import Leaderboard, Standing
+from tinytorch.perf.records import Leaderboard
 from tinytorch.perf.workloads.baselines import load_baseline
 from tinytorch.perf.workloads.events import EVENTS, Event
 from tinytorch.perf.workloads.scenarios import speed_cases
@@ -221,7 +221,7 @@ def write(competition: TinyMLPerfCompetitionPlus, path: Path, events: Sequence[s
 
     boards = {event: [competition.leaderboard(event, metric) for metric in METRICS] for event in events}
     stored = {event: competition.store.submissions(event=event) for event in events}
-    winners = {event: event_board(EVENTS[event], stored[event]) for event in events}
+    winners = {event: make_leaderboard(EVENTS[event], "event", stored[event]) for event in events}
     figures = {
         event: charts(EVENTS[event], on_show(boards[event][0], stored[event]), winners[event]) for event in events
     }
@@ -240,20 +240,6 @@ def rules(event: Event) -> str:
     """The victory condition and what a medal takes."""
     bronze, silver, gold = event.medals
     return f"{event.victory} Bronze from {bronze:g}, silver from {silver:g}, gold from {gold:g}."
-
-
-def event_board(event: Event, submissions: Sequence[Submission]) -> Leaderboard:
-    """The board by the event's own victory condition: each team's best ranked entry; overlapping intervals tie."""
-    ascending = sorted((each for each in submissions if each["ranked"]), key=lambda each: each["event_score"])
-    best = {each["team_name"]: each for each in ascending}  # a team's last one is its best
-    entries = sorted(best.values(), key=lambda each: (-each["event_score"], each["team_name"]))
-    scores = [(each["event_score"], each["event_score_ci"][0], each["event_score_ci"][1]) for each in entries]
-    ranks = rank(scores)
-    standings = tuple(
-        Standing(place, ranks.count(place) > 1, each["team_name"], *score, each)
-        for place, score, each in zip(ranks, scores, entries, strict=True)
-    )
-    return Leaderboard(event.name, event.title, "event", standings)
 
 
 def on_show(board: Leaderboard, submissions: Sequence[Submission]) -> list[Submission]:

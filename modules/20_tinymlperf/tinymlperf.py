@@ -852,7 +852,7 @@ def rank(scores: Sequence[tuple[float, float, float]]) -> list[int]:
 # %% nbgrader={"grade": false, "grade_id": "score-interval", "locked": false, "schema_version": 3, "solution": true, "task": false}
 #| export
 def score_interval(submission: Mapping[str, Any], metric: str) -> tuple[float, float, float]:
-    """(score, low, high) of a submission on one leaderboard: "speed", "innovation" or "composite"."""
+    """(score, low, high) of a submission by "speed", "innovation", "composite" or "event", the event's own score."""
     ### BEGIN SOLUTION
     speed, (low, high) = submission["speedup_vs_baseline"], submission["speedup_ci"]
     innovation = submission["innovation_score"]
@@ -860,10 +860,12 @@ def score_interval(submission: Mapping[str, Any], metric: str) -> tuple[float, f
         return speed, low, high
     if metric == "innovation":
         return innovation, innovation, innovation
+    if metric == "event":
+        return submission["event_score"], *submission["event_score_ci"]
     if metric == "composite":
         low, high = composite_score(low, innovation), composite_score(high, innovation)
         return composite_score(speed, innovation), low, high
-    raise BenchmarkError(f"unknown leaderboard {metric!r}; known: speed, innovation, composite")
+    raise BenchmarkError(f"unknown leaderboard {metric!r}; known: speed, innovation, composite, event")
     ### END SOLUTION
 
 
@@ -1148,7 +1150,7 @@ def floor_reason(quality: Mapping[str, Any]) -> str:
 #| export
 @add_method(TinyMLPerfCompetitionPlus)
 def leaderboard(self, event_name: str, metric: str = "speed") -> Leaderboard:
-    """One board of an event as a record: metric "speed", "innovation" or "composite"."""
+    """One board of an event as a record: metric "speed", "innovation", "composite" or "event"."""
     event = get_event(event_name)
     return make_leaderboard(event, metric, self.store.submissions(event=event.name))
 

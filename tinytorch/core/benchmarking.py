@@ -795,17 +795,19 @@ def rank(scores: Sequence[tuple[float, float, float]]) -> list[int]:
 
 # cell: score-interval
 def score_interval(submission: Mapping[str, Any], metric: str) -> tuple[float, float, float]:
-    """(score, low, high) of a submission on one leaderboard: "speed", "innovation" or "composite"."""
+    """(score, low, high) of a submission by "speed", "innovation", "composite" or "event", the event's own score."""
     speed, (low, high) = submission["speedup_vs_baseline"], submission["speedup_ci"]
     innovation = submission["innovation_score"]
     if metric == "speed":
         return speed, low, high
     if metric == "innovation":
         return innovation, innovation, innovation
+    if metric == "event":
+        return submission["event_score"], *submission["event_score_ci"]
     if metric == "composite":
         low, high = composite_score(low, innovation), composite_score(high, innovation)
         return composite_score(speed, innovation), low, high
-    raise BenchmarkError(f"unknown leaderboard {metric!r}; known: speed, innovation, composite")
+    raise BenchmarkError(f"unknown leaderboard {metric!r}; known: speed, innovation, composite, event")
 
 
 # cell: leaderboard
@@ -949,7 +951,7 @@ class TinyMLPerfCompetitionPlus:
 
     # cell: boards
     def leaderboard(self, event_name: str, metric: str = "speed") -> Leaderboard:
-        """One board of an event as a record: metric "speed", "innovation" or "composite"."""
+        """One board of an event as a record: metric "speed", "innovation", "composite" or "event"."""
         event = get_event(event_name)
         return make_leaderboard(event, metric, self.store.submissions(event=event.name))
 
