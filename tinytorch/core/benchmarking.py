@@ -795,7 +795,7 @@ def rank(scores: Sequence[tuple[float, float, float]]) -> list[int]:
 
 # cell: score-interval
 def score_interval(submission: Mapping[str, Any], metric: str) -> tuple[float, float, float]:
-    """(score, low, high) of a submission by "speed", "innovation", "composite" or "event", the event's own score."""
+    """(score, low, high) of a submission by metric: "speed", "innovation", "composite" or "event" (its own)."""
     speed, (low, high) = submission["speedup_vs_baseline"], submission["speedup_ci"]
     innovation = submission["innovation_score"]
     if metric == "speed":
