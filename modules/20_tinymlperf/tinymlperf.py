@@ -1238,6 +1238,5 @@ competition.display_leaderboard("mlp_sprint")
 # And where does the baseline's time go? Module 15's profiler, layer by layer:
 
 # %%
-baseline, _ = tinyperf.load_benchmark("cnn_marathon")
-profile = CompetitionProfiler().profile_layers(baseline, tinyperf.load_benchmark("cnn_marathon")[1].inputs[:32])
-profile
+baseline, placed = tinyperf.load_benchmark("cnn_marathon")
+CompetitionProfiler().profile_layers(baseline, placed.inputs[:32])
