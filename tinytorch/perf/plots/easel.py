@@ -1,0 +1,341 @@
+"""What every chart is drawn with: paper and colours, saving, axes, bars and names; and how submissions are read.
+
+No pyplot, so that a chart may be drawn in any thread. Does not: know a chart, measure, judge, score or show.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import io
+import math
+import re
+import textwrap
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.transforms import Bbox, blended_transform_factory
+
+Submission = Mapping[str, Any]
+
+LONGEST_NAME = 26  # characters of a team's name on an axis
+LONGEST_TITLE = 58  # characters of one line of a title
+LONGEST_CAPTION = 76  # characters of one line below an axis
+RISES = (0, 10, -10, 20, -20, 30, -30, 40, -40)
+NAME_PLACES = [(9 * side, rise) for rise in RISES for side in (1, -1)]  # beside a point, in points of type
+BETTER = "times better than the baseline, log scale (right is better)"
+FASTER = BETTER.replace("better", "faster", 1)
+
+
+class PlotError(ValueError):
+    """What was handed in cannot be drawn."""
+
+
+@dataclass(frozen=True)
+class Palette:
+    """One accent, one neutral, one warning; told apart with any colour vision (Machado 2009, severity 1)."""
+
+    paper: str
+    ink: str
+    muted: str
+    grid: str
+    accent: str
+    neutral: str
+    down: str
+
+
+THEMES = {
+    "light": Palette("#ffffff", "#1b1f24", "#57606a", "#dfe3e8", "#3585b8", "#a3abb4", "#b34700"),
+    "dark": Palette("#14171a", "#e6e8ea", "#9aa4ae", "#2c3238", "#3d92cb", "#6e7781", "#ff9a5c"),
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a submission stands in a chart, and what is to be written beside it."""
+
+    x: float
+    y: float
+    error: float  # half the length of the line through it
+    name: str
+
+
+def figure(width: float = 6.4, height: float = 3.6, theme: str = "light") -> Figure:
+    """An empty figure of `width` x `height` inches for `to_png` or `to_svg`; theme "light" or "dark"."""
+    if theme not in THEMES:
+        raise PlotError(f"theme is {theme!r}; expected one of {', '.join(THEMES)}")
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08)  # inches
+    return Figure(figsize=(width, height), layout=layout, facecolor=THEMES[theme].paper)
+
+
+def to_png(drawing: Figure, dpi: int = 144) -> bytes:
+    """The figure as a PNG picture on the paper of its theme."""
+    return _save(drawing, format="png", dpi=dpi)
+
+
+def to_svg(drawing: Figure) -> str:
+    """The figure as an inline `<svg>` without paper of its own: text stays text, set in the font of the page.
+
+    Each colour of the theme is a CSS variable (`--tp-accent` ...) with the theme's value as fallback, so that
+    a page which defines them has its charts follow from light to dark.
+    """
+    svg = _save(drawing, format="svg", transparent=True, metadata={"Date": None}).decode()
+    svg = re.sub(_CLUTTER, "", svg[svg.index("<svg") :])
+    colours = {colour: f"var(--tp-{name}, {colour})" for name, colour in asdict(palette_of(drawing)).items()}
+    svg = re.sub(r'style="[^"]*"', lambda style: _for_the_page(style.group(), colours), svg)
+    title = html.escape(" ".join(" ".join(axes.get_title("left") for axes in drawing.axes).split()))
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{title}" style="stroke-linejoin: round" ', 1)
+
+
+# What an inline SVG must not bring: comments (with students' text), a style sheet that would hold for the
+# whole page, and the names of groups, which every other chart of the page has too.
+_CLUTTER = re.compile(
+    r"<!--.*?-->|<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|(?<=<g) id=\"[^\"]*\"",
+    re.DOTALL,
+)
+
+
+def _for_the_page(style: str, colours: Mapping[str, str]) -> str:
+    style = re.sub(r"font-family: [^;\"]*", "font-family: inherit", style)
+    return re.sub(r"#[0-9a-f]{6}", lambda colour: colours.get(colour.group(), colour.group()), style)
+
+
+def _save(drawing: Figure, **how: Any) -> bytes:
+    FigureCanvasAgg(drawing)
+    picture = io.BytesIO()
+    with any_text():
+        drawing.savefig(picture, **how)
+    return picture.getvalue()
+
+
+_SETTINGS: dict[Any, Any] = {"text.parse_math": False, "svg.fonttype": "none", "svg.hashsalt": "tinymlperf"}
+
+_SETTINGS_LOCK = threading.RLock()  # the settings and the filters of warnings belong to the whole process
+
+
+@contextlib.contextmanager
+def any_text() -> Iterator[None]:
+    """A `$` in a team's name is a character, not mathematics, and an alphabet without a font is no news."""
+    with _SETTINGS_LOCK, matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def draw_bar(
+    ax: Axes,
+    row: int,
+    ratio: float,
+    ends: Sequence[float],
+    palette: Palette,
+    colour: str = "",
+    hollow: bool = False,
+    note: str = "",
+) -> None:
+    """A bar from the baseline's 1x to `ratio`, its interval, and the number to the right of all of it.
+
+    `ends` begins with the interval's; further ones are of what else stands in the row.
+    """
+    face = "none" if hollow else colour or palette.accent
+    edge = palette.neutral if hollow else "none"
+    ax.barh(row, ratio - 1, left=1, height=0.56, facecolor=face, edgecolor=edge, linewidth=1.2)
+    draw_interval(ax, row, ends[:2], palette)
+    draw_number(ax, row, max(*ends, ratio, 1.0), ratio, note, palette)
+
+
+def draw_interval(ax: Axes, row: int, ends: Sequence[float], palette: Palette) -> None:
+    """A thin line with an end at each side."""
+    ax.plot(ends, [row, row], "|-", color=palette.ink, lw=1.1, ms=7, mew=1.1, solid_capstyle="butt")
+
+
+def draw_number(ax: Axes, row: int, right: float, ratio: float, note: str, palette: Palette) -> None:
+    """`ratio` as text to the right of `right`, and a note after it."""
+    number = annotate(ax, times(ratio), (right, row), (7, 0), palette.ink, weight="bold", va="center")
+    if note:
+        ax.annotate(
+            cut(note),
+            (1, 0.5),
+            xycoords=number,
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            color=palette.muted,
+            parse_math=False,
+        )
+
+
+def name_rows(ax: Axes, labels: Sequence[str], palette: Palette) -> None:
+    """Name the rows, the first at the top."""
+    ax.set_yticks(range(len(labels)), labels=[cut(label) for label in labels], parse_math=False)
+    ax.set_ylim(max(len(labels), 4) - 0.4, -0.6)  # the first at the top; few bars stay thin
+    ax.tick_params(axis="y", length=0, labelcolor=palette.ink)
+
+
+def dress_ratios(ax: Axes, palette: Palette, title: str, xlabel: str) -> Axes:
+    """Log axis of ratios with the baseline marked, title at the left edge, no more ink than that."""
+    low, high = _reach(ax)
+    ax.set_xscale("log")
+    ax.set_xlim(low / (high / low) ** 0.03, high * (high / low) ** 0.2)
+    ax.xaxis.set_major_locator(LogLocator(subs=tick_subs(high / low), numticks=20))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
+    ax.axvline(1, color=palette.muted, lw=1, zorder=1)
+    ax.grid(axis="x", color=palette.grid, lw=0.7)
+    strip(ax, palette, xlabel)
+    return entitle(ax, title, palette)
+
+
+def strip(ax: Axes, palette: Palette, xlabel: str, ylabel: str = "") -> None:
+    """Axes without frame and ticks, their labels in the muted colour, the grid (if any) below everything."""
+    ax.set_axisbelow(True)
+    ax.set_xlabel(xlabel, color=palette.muted)
+    if ylabel:
+        ax.set_ylabel(ylabel, color=palette.muted)
+        ax.tick_params(axis="y", which="both", length=0, colors=palette.muted)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    ax.patch.set_alpha(0)
+    ax.tick_params(axis="x", which="both", length=0, colors=palette.muted)
+
+
+def entitle(ax: Axes, title: str, palette: Palette) -> Axes:
+    """The finding in at most two lines, from the left edge of a chart that stands alone."""
+    lines = textwrap.wrap(printable(title), LONGEST_TITLE, max_lines=2, placeholder=" …", break_on_hyphens=False)
+    text = ax.set_title("\n".join(lines), loc="left", pad=12, color=palette.ink, parse_math=False)
+    text.set(fontsize="large", weight="bold")
+    drawing = ax.get_figure(root=True)
+    if drawing is not None and len(drawing.axes) == 1:  # alone: the title begins above the row labels
+        text.set_transform(blended_transform_factory(drawing.transFigure, text.get_transform()))
+        text.set_x(0.02)
+    return ax
+
+
+def _reach(ax: Axes) -> tuple[float, float]:
+    """Smallest and largest ratio drawn, with the baseline's 1x, and never less than a factor of 1.5 apart."""
+    box = ax.dataLim
+    drawn = [x for x in (box.x0, box.x1) if math.isfinite(x) and x > 0]
+    low, high = min([1.0, *drawn]), max([1.0, *drawn])
+    return (low, high) if high / low > 1.5 else (min(low, 0.9), max(high, 1.5))
+
+
+def tick_subs(span: float) -> Sequence[float]:
+    """Ticks of each decade, such that three to eight stand on the axis."""
+    return (1, 1.5, 2, 3, 5, 7) if span < 12 else (1, 2, 5) if span < 200 else (1,)
+
+
+def name_points(
+    ax: Axes,
+    points: Sequence[Point],
+    lines: Sequence[float],
+    written: Sequence[Text],
+    palette: Palette,
+) -> None:
+    """Write each name beside its point, at the first place where it covers no name, point, line or text."""
+    drawing = ax.get_figure(root=True)
+    assert drawing is not None
+    FigureCanvasAgg(drawing)
+    with any_text():
+        drawing.draw_without_rendering()
+        frame, to_pixels = ax.get_window_extent(), ax.transData.transform
+        ends = [to_pixels([(each.x, each.y - each.error), (each.x, each.y + each.error)]) for each in points]
+        taken = [Bbox.from_extents(low[0], low[1], high[0], high[1]).padded(6) for low, high in ends]
+        taken += [Bbox.from_bounds(frame.x0, to_pixels((1, line))[1] - 1, frame.width, 2) for line in lines]
+        taken += [text.get_window_extent() for text in written]
+        for point in points:
+            taken.append(_place_name(ax, point, taken, frame, palette))
+
+
+def _place_name(ax: Axes, point: Point, taken: Sequence[Bbox], frame: Bbox, palette: Palette) -> Bbox:
+    """Try the places from near to far; where none is free, the last is as good as any."""
+    text = annotate(ax, point.name, (point.x, point.y), (0, 0), palette.ink, va="center", fontsize="small")
+    for dx, dy in NAME_PLACES:
+        text.set_position((dx, dy))
+        text.set_horizontalalignment("left" if dx > 0 else "right")
+        box: Bbox = text.get_window_extent()
+        if frame.x0 <= box.x0 and box.x1 <= frame.x1 and not any(box.overlaps(other) for other in taken):
+            break
+    return box
+
+
+def annotate(
+    ax: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], colour: str, **how: Any
+) -> Any:
+    """Text beside a point, `offset` in points of type; never read as mathematics."""
+    return ax.annotate(text, at, xytext=offset, textcoords="offset points", color=colour, parse_math=False, **how)
+
+
+def palette_of(drawn: Axes | Figure) -> Palette:
+    """The theme is seen from the paper, so that any figure will do, also one of pyplot's."""
+    drawing = drawn if isinstance(drawn, Figure) else drawn.get_figure(root=True)
+    paper = to_rgb(drawing.get_facecolor()) if drawing is not None else (1.0, 1.0, 1.0)
+    return THEMES["light" if sum(paper) > 1.5 else "dark"]
+
+
+def drawable(entry: Submission) -> bool:
+    """It has a speedup that can stand on a log axis."""
+    ratio = entry.get("speedup_vs_baseline")
+    return isinstance(ratio, (int, float)) and math.isfinite(ratio) and ratio > 0
+
+
+def ratio_of(entry: Submission) -> float:
+    """Speedup over the baseline."""
+    return float(entry["speedup_vs_baseline"])
+
+
+def ends_of(entry: Submission) -> tuple[float, float]:
+    """Both ends of the speedup's interval; the speedup itself where there is none."""
+    low, high = entry.get("speedup_ci") or (ratio_of(entry), ratio_of(entry))
+    return float(low), float(high)
+
+
+def name_of(entry: Submission) -> str:
+    """The team's name as it fits on an axis."""
+    return cut(str(entry.get("team_name", "")))
+
+
+def cut(text: str) -> str:
+    """One line of what can be printed, at most LONGEST_NAME characters."""
+    line = printable(text)
+    return line if len(line) <= LONGEST_NAME else line[: LONGEST_NAME - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """One line, without what cannot be seen."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def seconds_unit(largest_s: float) -> tuple[float, str]:
+    """Factor and name of the unit in which a time reads best: 0.002 s gives (1000.0, "ms")."""
+    return (1.0, "s") if largest_s >= 1 else (1e3, "ms") if largest_s >= 1e-3 else (1e6, "µs")
+
+
+def seconds(time_s: float) -> str:
+    """Three figures with their unit."""
+    factor, unit = seconds_unit(time_s)
+    return f"{time_s * factor:.3g} {unit}"
+
+
+def size(size_bytes: float) -> str:
+    """Three figures with their unit."""
+    factor, unit = (1e9, "GB") if size_bytes >= 1e9 else (1e6, "MB") if size_bytes >= 1e6 else (1e3, "kB")
+    return f"{size_bytes / factor:.3g} {unit}"
+
+
+def times(ratio: float) -> str:
+    """Three figures and an x."""
+    return f"{ratio:.2f}x" if ratio < 10 else f"{ratio:.1f}x" if ratio < 100 else f"{ratio:.0f}x"
+
+
+def with_interval(ratio: float, ends: tuple[float, float]) -> str:
+    """2.00x [1.95, 2.05]."""
+    return f"{times(ratio)} [{times(ends[0])[:-1]}, {times(ends[1])[:-1]}]"

@@ -1,0 +1,312 @@
+"""Charts of what was handed in: speedups, steps, quality, balance, sizes, disciplines and rounds.
+
+Speedups stand on a log axis around the baseline's 1x, intervals are thin lines, what is not ranked is hollow.
+Does not: measure, judge, score, read files or call `show`.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.text import Text
+
+from tinytorch.perf.plots.easel import (
+    BETTER,
+    FASTER,
+    LONGEST_CAPTION,
+    Palette,
+    PlotError,
+    Point,
+    Submission,
+    annotate,
+    cut,
+    draw_bar,
+    draw_interval,
+    draw_number,
+    drawable,
+    dress_ratios,
+    ends_of,
+    entitle,
+    name_of,
+    name_points,
+    name_rows,
+    palette_of,
+    ratio_of,
+    size,
+    times,
+    with_interval,
+)
+
+LOWEST_FLOORS = 1.5  # floors below the baseline at which a point is held at the edge of its chart
+
+
+def speedups(
+    ax: Axes, submissions: Sequence[Submission], event_title: str, cases: Sequence[str] | None = None
+) -> Axes:
+    """A bar with its 95 % interval for each submission, the fastest at the top; its cases are small dots.
+
+    Args:
+        ax: to draw on.
+        submissions: ranked ones are filled, the others hollow.
+        event_title: begins the title.
+        cases: which of the timed cases become dots; by default all. Hand in those that the speedup is made of.
+    """
+    palette = palette_of(ax)
+    entries = sorted((entry for entry in submissions if drawable(entry)), key=ratio_of, reverse=True)
+    for row, entry in enumerate(entries):
+        dots = [case["ratio"] for case in _cases(entry, cases).values()]
+        draw_bar(ax, row, ratio_of(entry), (*ends_of(entry), *dots), palette, hollow=not entry.get("ranked", True))
+        ax.plot(dots, [row] * len(dots), "o", ms=4, mfc=palette.paper, mec=palette.ink, mew=0.9)
+    name_rows(ax, [name_of(entry) for entry in entries], palette)
+    return dress_ratios(
+        ax, palette, f"{event_title}: {_best(entries)}", "\n".join([FASTER, *_signs(entries, cases)])
+    )
+
+
+def _cases(entry: Submission, wanted: Sequence[str] | None) -> Mapping[str, Mapping[str, float]]:
+    timed = entry.get("cases") or {}
+    return timed if wanted is None else {name: timed[name] for name in wanted if name in timed}
+
+
+def _best(entries: Sequence[Submission]) -> str:
+    """The finding of a chart of entries in order."""
+    best = next((entry for entry in entries if entry.get("ranked", True)), None)
+    return (
+        f"best {with_interval(ratio_of(best), ends_of(best))}, by {name_of(best)}" if best else "no ranked entry"
+    )
+
+
+def _signs(entries: Sequence[Submission], cases: Sequence[str] | None) -> list[str]:
+    """What dots and hollow bars mean, where there are any; in one paragraph."""
+    names = list(dict.fromkeys(name for entry in entries for name in _cases(entry, cases)))
+    signs = [f"dots: {', '.join(names)}"] if names else []
+    signs += ["hollow: not ranked"] if not all(entry.get("ranked", True) for entry in entries) else []
+    return [textwrap.fill("; ".join(signs), LONGEST_CAPTION)] if signs else []
+
+
+def staircase(ax: Axes, steps: Sequence[Mapping[str, Any]], event_title: str) -> Axes:
+    """A waterfall of optimisations: pale what was reached before the step, full what the step adds.
+
+    Args:
+        ax: to draw on.
+        steps: of `label`, `ratio` (speedup over the baseline with all steps so far), its `low`, `high` and
+            `note`; with `reference` true it is another framework's, drawn neutral and outside of the chain.
+        event_title: of the event, begins the title.
+    """
+    palette, reached, gains = palette_of(ax), 1.0, []
+    for row, step in enumerate(steps):
+        ends = (step["low"], step["high"])
+        if step.get("reference"):
+            draw_bar(ax, row, step["ratio"], ends, palette, colour=palette.neutral, note=step.get("note", ""))
+            continue
+        _stair(ax, row, reached, step, palette)
+        gains.append((step["ratio"] / reached, step["label"]))
+        reached = step["ratio"]
+    name_rows(ax, [cut(step["label"]) for step in steps], palette)
+    return dress_ratios(ax, palette, f"{event_title}: {_staircase_finding(reached, gains)}", BETTER)
+
+
+def _stair(ax: Axes, row: int, reached: float, step: Mapping[str, Any], palette: Palette) -> None:
+    ratio, back = step["ratio"], step["ratio"] < reached
+    ax.barh(row, min(reached, ratio) - 1, left=1, height=0.56, color=palette.accent, alpha=0.35, lw=0)
+    if back:
+        ax.barh(row, ratio - reached, left=reached, height=0.56, fill=False, ec=palette.down, hatch="////", lw=1)
+    else:
+        ax.barh(row, ratio - reached, left=reached, height=0.56, color=palette.accent, lw=0)
+    if row:  # where the step before had got to
+        ax.plot([reached, reached], [row - 0.72, row + 0.28], color=palette.muted, lw=0.8)
+    draw_interval(ax, row, (step["low"], step["high"]), palette)
+    draw_number(ax, row, max(reached, step["high"]), ratio, step.get("note", ""), palette)
+
+
+def _staircase_finding(reached: float, gains: Sequence[tuple[float, str]]) -> str:
+    if not gains:
+        return "no steps yet"
+    most, label = max(gains)
+    return f"{times(reached)} in {len(gains)} steps, most of it from {cut(label)} ({times(most)})"
+
+
+def quality_against_speed(ax: Axes, submissions: Sequence[Submission], event_title: str) -> Axes:
+    """Each submission as a point: speedup to the right, quality lost downwards, the floor as a line.
+
+    Below the floor the point is hollow; far below, it is an arrow at the lower edge with its value beside it, so
+    that the others are not pressed together. Vertical lines are one standard error of the difference.
+    """
+    palette = palette_of(ax)
+    entries = [entry for entry in submissions if drawable(entry) and entry.get("quality")]
+    unit, scale = _quality_unit(entries)
+    floor = max((scale * entry["quality"]["floor"] for entry in entries), default=0.0)
+    points = [_quality_point(ax, entry, scale, -LOWEST_FLOORS * floor, palette) for entry in entries]
+    levels = [
+        _level(ax, 0.0, "baseline", palette.muted, palette.neutral, "-"),
+        _level(ax, -floor, "floor", palette.down, palette.down, (0, (5, 3))),
+    ]
+    held = sum(bool(entry["quality"]["ok"]) for entry in entries)
+    ax.set_ylabel(f"{unit}\n(up is better)", color=palette.muted)
+    ax.tick_params(axis="y", length=0, colors=palette.muted)
+    ax.margins(y=0.15)
+    dress_ratios(ax, palette, f"{event_title}: {held} of {len(entries)} entries hold the floor", FASTER)
+    name_points(ax, points, [0.0, -floor], levels, palette)
+    return ax
+
+
+def _quality_point(ax: Axes, entry: Submission, scale: float, lowest: float, palette: Palette) -> Point:
+    """Draw one point at its place or at the edge."""
+    quality, ratio = entry["quality"], ratio_of(entry)
+    gained, error = -scale * quality["difference"], scale * quality["standard_error"]
+    face = palette.accent if quality["ok"] else palette.paper
+    if gained < lowest:
+        ax.plot(ratio, lowest, "v", ms=8, color=palette.accent, mfc=face, mew=1.2)
+        return Point(ratio, lowest, 0.0, f"{name_of(entry)}: \N{MINUS SIGN}{-gained:.2g}")
+    ax.errorbar(ratio, gained, yerr=error, fmt="o", ms=7, color=palette.accent, mfc=face, mew=1.2, lw=1)
+    return Point(ratio, gained, error, name_of(entry))
+
+
+def _level(ax: Axes, y: float, name: str, ink: str, colour: str, style: Any) -> Text:
+    """A line over the whole width, with its name above the right end."""
+    ax.axhline(y, color=colour, lw=1.1, ls=style, zorder=1)
+    right = ax.get_yaxis_transform()
+    where: dict[str, Any] = {"ha": "right", "va": "bottom", "transform": right}
+    return ax.text(1, y, name, color=ink, fontsize="small", parse_math=False, **where)
+
+
+def disciplines(ax: Axes, submission: Submission) -> Axes:
+    """The ten ratios of a Decathlon entry as bars around the baseline's 1x, in the order of the event."""
+    palette, ratios = palette_of(ax), submission.get("disciplines") or {}
+    for row, result in enumerate(ratios.values()):
+        colour = palette.down if result["high"] < 1 else palette.neutral if result["low"] <= 1 else palette.accent
+        draw_bar(ax, row, result["ratio"], (result["low"], result["high"]), palette, colour=colour)
+    name_rows(ax, list(ratios), palette)
+    best = max(ratios, key=lambda name: ratios[name]["ratio"], default=None)
+    finding = f"best in {best} ({times(ratios[best]['ratio'])})" if best else "no disciplines measured"
+    overall = f"{times(submission['event_score'])} over all, " if best and submission.get("event_score") else ""
+    return dress_ratios(ax, palette, f"{name_of(submission)}: {overall}{finding}", BETTER)
+
+
+def balance(ax: Axes, submissions: Sequence[Submission], event_title: str, most: int = 3) -> Axes:
+    """Speed, peak memory and weight bytes of the best ranked entries, as ratios to the baseline.
+
+    The line through an entry's three bars is its score: on a log axis the cube root of a product lies in the
+    middle of its factors.
+    """
+    palette = palette_of(ax)
+    entries = [entry for entry in submissions if drawable(entry) and entry.get("ranked", True)]
+    best = sorted(entries, key=lambda entry: float(entry["event_score"]), reverse=True)[:most]
+    labels: list[str] = []
+    for entry in best:
+        _balanced(ax, len(labels), entry, palette)
+        labels += [name_of(entry), *_factors(entry)]
+    name_rows(ax, labels, palette)
+    for label in ax.get_yticklabels()[::4]:
+        label.set_fontweight("bold")
+    finding = f"{name_of(best[0])} scores {best[0]['event_score']:.2f}" if best else "no ranked entry"
+    caption = f"{BETTER}\nline: the score, cube root of the product of the three"
+    return dress_ratios(ax, palette, f"{event_title}: {finding}", caption)
+
+
+def _balanced(ax: Axes, top: int, entry: Submission, palette: Palette) -> None:
+    """One entry below the row of its name: three bars and the line of its score through them."""
+    score = float(entry["event_score"])
+    for row, ratio in enumerate(_factors(entry).values(), top + 1):
+        ax.barh(row, ratio - 1, left=1, height=0.56, color=palette.accent if ratio >= 1 else palette.down, lw=0)
+        draw_number(ax, row, max(ratio, score), ratio, "", palette)
+    ax.plot([score] * 2, [top + 0.45, top + 3.45], color=palette.ink, lw=1.4)
+    annotate(ax, f"{score:.2f}", (score, top + 0.4), (0, 2), palette.ink, ha="center", va="bottom")
+
+
+def _factors(entry: Submission) -> dict[str, float]:
+    """What the balance is made of, each as baseline / entry."""
+    return {
+        "speed": ratio_of(entry),
+        "peak memory": entry["baseline_peak_memory_bytes"] / entry["peak_memory_bytes"],
+        "weights": entry["baseline_model_bytes"] / entry["model_bytes"],
+    }
+
+
+def sizes(ax: Axes, submissions: Sequence[Submission], event_title: str) -> Axes:
+    """Peak memory and weight bytes of each entry, as ratios to the baseline's, with the bytes beside them."""
+    palette, labels = palette_of(ax), []
+    entries = [entry for entry in submissions if drawable(entry)]
+    for entry in entries:
+        labels.append(name_of(entry))
+        for name, key in (("peak memory", "peak_memory_bytes"), ("weights", "model_bytes")):
+            before, after = entry[f"baseline_{key}"], entry[key]
+            note = f"{size(before)} to {size(after)}"
+            colour = palette.accent if after <= before else palette.down
+            draw_bar(ax, len(labels), before / after, (before / after,) * 2, palette, colour=colour, note=note)
+            labels.append(name)
+    name_rows(ax, labels, palette)
+    for label in ax.get_yticklabels()[::3]:
+        label.set_fontweight("bold")
+    caption = BETTER.replace("better", "smaller", 1)
+    return dress_ratios(ax, palette, f"{event_title}: {_smallest(entries)}", caption)
+
+
+def _smallest(entries: Sequence[Submission]) -> str:
+    if not entries:
+        return "no entry yet"
+    least = min(entries, key=lambda entry: float(entry["peak_memory_bytes"]))
+    return f"{name_of(least)} needs least memory, {size(least['peak_memory_bytes'])} at its peak"
+
+
+def pareto(ax: Axes, submissions: Sequence[Submission], event_title: str) -> Axes:
+    """`quality_against_speed` with the front: the entries that none beats in both, joined by a line."""
+    palette = palette_of(ax)
+    quality_against_speed(ax, submissions, event_title)
+    held = [each for each in submissions if drawable(each) and (each.get("quality") or {}).get("ok")]
+    front = _front(held)
+    scale = _quality_unit(front)[1]
+    lost = [-scale * entry["quality"]["difference"] for entry in front]
+    ax.step(
+        [ratio_of(entry) for entry in front], lost, where="pre", color=palette.accent, lw=1, alpha=0.6, zorder=1
+    )
+    names = ", ".join(name_of(entry) for entry in reversed(front))
+    finding = f"beaten by none in both: {names}" if front else "no entry holds the floor"
+    return entitle(ax, f"{event_title}: {finding}", palette)
+
+
+def _front(entries: Sequence[Submission]) -> list[Submission]:
+    """Slowest first; each is better in quality than all that are faster."""
+    front: list[Submission] = []
+    for entry in sorted(entries, key=lambda each: (ratio_of(each), -each["quality"]["difference"]), reverse=True):
+        if not front or entry["quality"]["difference"] < front[-1]["quality"]["difference"]:
+            front.append(entry)
+    return front[::-1]
+
+
+def rounds(ax: Axes, report: Submission, event_title: str) -> Axes:
+    """Every round's ratio as a dot, a lane for each case, with the estimate and its 95 % interval."""
+    palette, all_rounds = palette_of(ax), report.get("rounds") or []
+    lanes = list(dict.fromkeys(name for each in all_rounds for name in each["log_ratios"]))
+    for row, name in enumerate(lanes):
+        ratios = [math.exp(each["log_ratios"][name]) for each in all_rounds if name in each["log_ratios"]]
+        heights = [row + 0.3 * (2 * (0.618 * position % 1) - 1) for position in range(len(ratios))]
+        ax.plot(ratios, heights, "o", ms=4.5, color=palette.accent, alpha=0.55, mew=0)
+        case = (report.get("cases") or {}).get(name)
+        if case:
+            ax.barh(
+                row,
+                case["high"] - case["low"],
+                left=case["low"],
+                height=0.84,
+                color=palette.neutral,
+                alpha=0.4,
+            )
+            ax.plot([case["ratio"]] * 2, [row - 0.42, row + 0.42], color=palette.ink, lw=1.6)
+    name_rows(ax, lanes, palette)
+    finding = with_interval(ratio_of(report), ends_of(report)) if drawable(report) else "not measured"
+    title = f"{event_title}: {finding}, {len(all_rounds)} rounds"
+    return dress_ratios(
+        ax, palette, title, f"{FASTER}\ndots: rounds; line and band: estimate with its 95 % interval"
+    )
+
+
+def _quality_unit(entries: Sequence[Submission]) -> tuple[str, float]:
+    metrics = {entry["quality"]["metric"] for entry in entries} or {"accuracy"}
+    if len(metrics) > 1:
+        raise PlotError(f"entries of {' and '.join(sorted(metrics))} in one chart; hand in those of one event")
+    return ("points of accuracy gained", 100.0) if metrics == {"accuracy"} else ("bits per character saved", 1.0)

@@ -1,0 +1,286 @@
+"""Charts of how a number came about: single runs, protocols compared, a profile, the machine's roofline.
+
+Every run is a dot and the median a bar: the noise is seen before the claim. Times start at zero.
+Does not: measure, judge or score; takes what was measured.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from tinytorch.perf.plots.easel import (
+    Palette,
+    PlotError,
+    Point,
+    annotate,
+    cut,
+    draw_number,
+    dress_ratios,
+    entitle,
+    name_points,
+    name_rows,
+    palette_of,
+    seconds,
+    seconds_unit,
+    strip,
+    times,
+)
+
+WILD = 3.0  # times the largest median: a run beyond it is held at the edge
+MOST_LAYERS = 14  # rows of a profile; the smallest of more are added up
+
+RUNS_SIGNS = "dots: runs, the first at the top; bar: median"
+
+# ---------------------------------------------------------------- runs and protocols
+
+
+def runs(ax: Axes, times_by_name: Mapping[str, Sequence[float]], title: str | None = None) -> Axes:
+    """Every run as a dot in the lane of its name, from top to bottom in the order they ran; the median as a bar.
+
+    Args:
+        ax: to draw on.
+        times_by_name: seconds of each run, in their order.
+        title: by default how far apart the runs of one model are.
+
+    Runs beyond three times the largest median are arrows at the edge, with their value.
+
+    Raises:
+        PlotError: a name has no runs, or a time is not a positive number.
+    """
+    palette = palette_of(ax)
+    _check_times(times_by_name)
+    edge = _edge(list(times_by_name.values()))
+    factor, unit = seconds_unit(max(map(statistics.median, times_by_name.values()), default=1.0))
+    for row, times_s in enumerate(times_by_name.values()):
+        _lane(ax, row, times_s, edge, factor, palette)
+    name_rows(ax, list(times_by_name), palette)
+    ax.set_xlim(0, 1.12 * factor * edge)
+    ax.xaxis.set_major_locator(MaxNLocator(7))
+    ax.grid(axis="x", color=palette.grid, lw=0.7)
+    strip(
+        ax, palette, f"time of one run in {unit} (left is better)\ndots: runs, the first at the top; bar: median"
+    )
+    return entitle(ax, _spread(times_by_name) if title is None else title, palette)
+
+
+def _check_times(times_by_name: Mapping[str, Sequence[float]]) -> None:
+    for name, times_s in times_by_name.items():
+        if not len(times_s) or not all(math.isfinite(each) and each > 0 for each in times_s):
+            raise PlotError(f"the times of {name!r} are {list(times_s)[:4]}; expected one or more, all above 0")
+
+
+def _edge(lanes: Sequence[Sequence[float]]) -> float:
+    """The largest time that is drawn at its place."""
+    limit = WILD * max(map(statistics.median, lanes), default=1.0)
+    return max((each for lane in lanes for each in lane if each <= limit), default=limit)
+
+
+def _lane(ax: Axes, row: int, times_s: Sequence[float], edge: float, factor: float, palette: Palette) -> None:
+    heights = [row - 0.34 + 0.68 * (place + 0.5) / len(times_s) for place in range(len(times_s))]
+    seen = [(factor * each, y) for each, y in zip(times_s, heights, strict=True) if each <= edge]
+    ax.plot(*zip(*seen, strict=True), "o", ms=4.5, color=palette.accent, alpha=0.6, mew=0)
+    wild = [(each, y) for each, y in zip(times_s, heights, strict=True) if each > edge]
+    for _, y in wild:
+        ax.plot(1.06 * factor * edge, y, ">", ms=6, color=palette.down, mew=0)
+    if wild:
+        slowest, y = max(wild)
+        words = seconds(slowest) if len(wild) == 1 else f"{len(wild)} runs up to {seconds(slowest)}"
+        annotate(
+            ax, words, (1.06 * factor * edge, y), (-7, 0), palette.down, ha="right", va="center", fontsize="small"
+        )
+    middle = factor * statistics.median(times_s)
+    ax.plot([middle] * 2, [row - 0.42, row + 0.42], color=palette.ink, lw=2)
+    annotate(ax, seconds(middle / factor), (middle, row - 0.42), (0, 1), palette.ink, ha="center", weight="bold")
+
+
+def _spread(times_by_name: Mapping[str, Sequence[float]]) -> str:
+    """How far apart the runs of one name are, for the worst of them."""
+    apart = {name: max(each) / min(each) for name, each in times_by_name.items()}
+    if not apart:
+        return "no runs yet"
+    name = max(apart, key=lambda each: apart[each])
+    of = f" of {cut(name)}" if len(apart) > 1 else ""
+    return f"{len(times_by_name[name])} runs{of}: the slowest took {times(apart[name])} the time of the fastest"
+
+
+def intervals(ax: Axes, estimates: Sequence[Mapping[str, Any]], truth: float | None = None) -> Axes:
+    """One ratio by several protocols: the estimate as a dot on its interval, and the truth as a line.
+
+    Args:
+        ax: to draw on.
+        estimates: of `label`, `ratio`, `low` and `high`.
+        truth: the ratio that is known; 1 for a model against itself. What misses it is in the warning colour.
+    """
+    palette = palette_of(ax)
+    for row, each in enumerate(estimates):
+        low, high = each["low"], each["high"]
+        missed = truth is not None and not low <= truth <= high
+        colour = palette.down if missed else palette.accent
+        ax.plot([low, high], [row, row], color=colour, lw=6, alpha=0.35, solid_capstyle="butt")
+        ax.plot(each["ratio"], row, "o", ms=7, color=colour, mew=0)
+        draw_number(ax, row, max(high, each["ratio"], 1.0), each["ratio"], f"{low:.3g} to {high:.3g}", palette)
+    if truth is not None:
+        ax.axvline(truth, color=palette.ink, lw=1.2, ls=(0, (5, 3)), zorder=1)
+    name_rows(ax, [each["label"] for each in estimates], palette)
+    caption = "ratio, log scale; dot: estimate, band: where it may fall"
+    caption += "" if truth is None else f"; dashed: the truth, {times(truth)}"
+    return dress_ratios(ax, palette, _protocols_finding(estimates, truth), caption)
+
+
+def _protocols_finding(estimates: Sequence[Mapping[str, Any]], truth: float | None) -> str:
+    """Worst and best of the protocols: how far an end of the interval is from the truth, or else from the dot."""
+    wrong = {
+        each["label"]: max(abs(end / (truth or each["ratio"]) - 1) for end in (each["low"], each["high"]))
+        for each in estimates
+    }
+    if not wrong:
+        return "no estimates yet"
+    worst, best = (f(wrong, key=lambda label: wrong[label]) for f in (max, min))
+    first = f"{cut(worst)}: off by up to {_percent(wrong[worst])}"
+    return first if worst == best else f"{first}; {cut(best)}: {_percent(wrong[best])}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %"
+
+
+# ---------------------------------------------------------------- where the time goes
+
+
+def profile(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> Axes:
+    """Each layer's share of the time as a bar, in the order of the model; time, bytes and speed beside it.
+
+    Args:
+        ax: to draw on.
+        rows: as `tinytorch.core.profiler.Profiler.rows()` gives them: `name`, `kind`, `share`, `own_s`,
+            `flops` and `output_bytes`. Of more than 14 the smallest are added up.
+    """
+    palette = palette_of(ax)
+    shown = _largest(rows)
+    most = max(shown, key=lambda row: row["share"], default=None)
+    for place, row in enumerate(shown):
+        colour = palette.accent if row is most else palette.neutral
+        ax.barh(place, 100 * row["share"], height=0.62, color=colour, lw=0)
+        share, how = 100 * row["share"], {"weight": "bold", "va": "center"}
+        number = annotate(ax, f"{share:.0f} %", (share, place), (6, 0), palette.ink, **how)
+        beside: dict[str, Any] = {"xycoords": number, "va": "center", "fontsize": "small"}
+        annotate(ax, _work(row), (1, 0.5), (6, 0), palette.muted, **beside)
+    name_rows(ax, [_layer(row) for row in shown], palette)
+    ax.set_xlim(0, 145 * max((row["share"] for row in shown), default=1.0))
+    ax.xaxis.set_major_locator(MaxNLocator(6))
+    ax.grid(axis="x", color=palette.grid, lw=0.7)
+    strip(ax, palette, "share of the time in the layer's own code, %")
+    return entitle(ax, _profile_finding(rows, most), palette)
+
+
+def _largest(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    if len(rows) <= MOST_LAYERS:
+        return list(rows)
+    kept = sorted(range(len(rows)), key=lambda place: -rows[place]["share"])[: MOST_LAYERS - 1]
+    others = [row for place, row in enumerate(rows) if place not in kept]
+    total = {key: sum(row[key] or 0 for row in others) for key in ("share", "own_s", "output_bytes")}
+    rest = {"name": f"{len(others)} others", "kind": "", "flops": None, **total}
+    return [rows[place] for place in sorted(kept)] + [rest]
+
+
+def _layer(row: Mapping[str, Any]) -> str:
+    name, kind = str(row["name"]), str(row["kind"])
+    return name if not kind or name == kind else f"{name} {kind}"
+
+
+def _work(row: Mapping[str, Any]) -> str:
+    """Time, bytes that came out and arithmetic a second, where they are known."""
+    parts = [seconds(row["own_s"])]
+    parts += [f"{row['output_bytes'] / 1e3:,.0f} kB out"] if row["output_bytes"] else []
+    parts += [f"{row['flops'] / row['own_s'] / 1e9:.1f} GFLOP/s"] if row["flops"] and row["own_s"] else []
+    return ", ".join(parts)
+
+
+def _profile_finding(rows: Sequence[Mapping[str, Any]], most: Mapping[str, Any] | None) -> str:
+    if most is None:
+        return "nothing was profiled"
+    total = sum(row["own_s"] for row in rows)
+    return f"{cut(_layer(most))} takes {100 * most['share']:.0f} % of {seconds(total)}"
+
+
+# ---------------------------------------------------------------- what the machine can do
+
+
+def roofline(
+    ax: Axes,
+    machine_peak_flops: float,
+    machine_bandwidth_bytes_s: float,
+    points: Sequence[Mapping[str, Any]],
+) -> Axes:
+    """What the machine allows at each arithmetic intensity, and how close each point comes.
+
+    Args:
+        ax: to draw on.
+        machine_peak_flops: floating-point operations a second, as measured with a large matrix product.
+        machine_bandwidth_bytes_s: bytes a second from memory, as measured with a large copy.
+        points: of `label`, `flops`, `bytes` (moved) and `time_s`. Points without arithmetic are left out.
+
+    Raises:
+        PlotError: a figure of the machine is not above 0.
+    """
+    if not (machine_peak_flops > 0 and machine_bandwidth_bytes_s > 0):
+        raise PlotError(
+            f"the machine does {machine_peak_flops} FLOP/s and {machine_bandwidth_bytes_s} bytes/s; both must be "
+            f"above 0: measure them first"
+        )
+    palette, ridge = palette_of(ax), machine_peak_flops / machine_bandwidth_bytes_s
+    drawn = [each for each in points if each["flops"] and each["bytes"] > 0 and each["time_s"] > 0]
+    intensities = [each["flops"] / each["bytes"] for each in drawn]
+    low, high = min([ridge / 8, *intensities]) / 2, max([ridge * 8, *intensities]) * 2
+    roof = [min(machine_peak_flops, x * machine_bandwidth_bytes_s) / 1e9 for x in (low, ridge, high)]
+    ax.plot([low, ridge, high], roof, color=palette.ink, lw=1.6)
+    speeds = [each["flops"] / each["time_s"] / 1e9 for each in drawn]
+    ax.plot(intensities, speeds, "o", ms=7, color=palette.accent, mew=0)
+    ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(min([roof[0], *speeds]) / 2, roof[1] * 3))
+    _dress_roofline(ax, (machine_peak_flops / 1e9, machine_bandwidth_bytes_s / 1e9), (low, high), palette)
+    shares = [
+        speed / min(machine_peak_flops / 1e9, x * machine_bandwidth_bytes_s / 1e9)
+        for x, speed in zip(intensities, speeds, strict=True)
+    ]
+    marks = [Point(x, y, 0.0, cut(each["label"])) for x, y, each in zip(intensities, speeds, drawn, strict=True)]
+    entitle(ax, _roofline_finding([each["label"] for each in drawn], shares), palette)
+    name_points(ax, marks, [], ax.texts, palette)
+    return ax
+
+
+def _dress_roofline(ax: Axes, machine: tuple[float, float], ends: tuple[float, float], palette: Palette) -> None:
+    peak, bandwidth = machine
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(LogLocator(numticks=12))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.grid(color=palette.grid, lw=0.7)
+    how: dict[str, Any] = {"fontsize": "small"}
+    annotate(ax, f"peak {peak:.3g} GFLOP/s", (ends[1], peak), (-2, 4), palette.muted, ha="right", **how)
+    how |= {"rotation": _slope(ax), "rotation_mode": "anchor"}
+    annotate(ax, f"memory {bandwidth:.3g} GB/s", (ends[0], ends[0] * bandwidth), (12, 4), palette.muted, **how)
+    strip(ax, palette, "floating-point operations per byte moved, log scale", "GFLOP/s, log scale\n(up is better)")
+
+
+def _slope(ax: Axes) -> float:
+    """Angle on the paper, in degrees, of a line that gains a decade in a decade."""
+    (x0, x1), (y0, y1) = map(
+        lambda ends: (math.log10(ends[0]), math.log10(ends[1])), (ax.get_xlim(), ax.get_ylim())
+    )
+    box = ax.get_window_extent()
+    return math.degrees(math.atan2(box.height / (y1 - y0), box.width / (x1 - x0)))
+
+
+def _roofline_finding(labels: Sequence[str], shares: Sequence[float]) -> str:
+    if not labels:
+        return "no arithmetic to place under the roof"
+    share, label = max(zip(shares, labels, strict=True))
+    worst, last = min(zip(shares, labels, strict=True))
+    first = f"{cut(label)} reaches {_percent(share)} of what the machine allows"
+    return first if len(labels) == 1 else f"{first}, {cut(last)} {_percent(worst)}"
