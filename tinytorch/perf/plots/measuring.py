@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from tinytorch.perf.plots.easel import (
+    LONGEST_NAME,
     Palette,
     PlotError,
     Point,
@@ -33,6 +34,7 @@ from tinytorch.perf.plots.easel import (
 )
 
 WILD = 3.0  # times the largest median: a run beyond it is held at the edge
+MOST_NAMED = 6  # points of a roofline: those that take the most time
 MOST_LAYERS = 14  # rows of a profile; the smallest of more are added up
 
 RUNS_SIGNS = "dots: runs, the first at the top; bar: median"
@@ -60,6 +62,7 @@ def runs(ax: Axes, times_by_name: Mapping[str, Sequence[float]], title: str | No
     for row, times_s in enumerate(times_by_name.values()):
         _lane(ax, row, times_s, edge, factor, palette)
     name_rows(ax, list(times_by_name), palette)
+    ax.set_ylim(max(len(times_by_name), 1) - 0.5, -0.65)
     ax.set_xlim(0, 1.12 * factor * edge)
     ax.xaxis.set_major_locator(MaxNLocator(7))
     ax.grid(axis="x", color=palette.grid, lw=0.7)
@@ -82,7 +85,7 @@ def _edge(lanes: Sequence[Sequence[float]]) -> float:
 
 
 def _lane(ax: Axes, row: int, times_s: Sequence[float], edge: float, factor: float, palette: Palette) -> None:
-    heights = [row - 0.34 + 0.68 * (place + 0.5) / len(times_s) for place in range(len(times_s))]
+    heights = [row - 0.24 + 0.62 * (place + 0.5) / len(times_s) for place in range(len(times_s))]
     seen = [(factor * each, y) for each, y in zip(times_s, heights, strict=True) if each <= edge]
     ax.plot(*zip(*seen, strict=True), "o", ms=4.5, color=palette.accent, alpha=0.6, mew=0)
     wild = [(each, y) for each, y in zip(times_s, heights, strict=True) if each > edge]
@@ -95,8 +98,8 @@ def _lane(ax: Axes, row: int, times_s: Sequence[float], edge: float, factor: flo
             ax, words, (1.06 * factor * edge, y), (-7, 0), palette.down, ha="right", va="center", fontsize="small"
         )
     middle = factor * statistics.median(times_s)
-    ax.plot([middle] * 2, [row - 0.42, row + 0.42], color=palette.ink, lw=2)
-    annotate(ax, seconds(middle / factor), (middle, row - 0.42), (0, 1), palette.ink, ha="center", weight="bold")
+    ax.plot([middle] * 2, [row - 0.3, row + 0.42], color=palette.ink, lw=2)
+    annotate(ax, seconds(middle / factor), (middle, row - 0.3), (0, 1), palette.ink, ha="center", weight="bold")
 
 
 def _spread(times_by_name: Mapping[str, Sequence[float]]) -> str:
@@ -128,7 +131,7 @@ def intervals(ax: Axes, estimates: Sequence[Mapping[str, Any]], truth: float | N
     if truth is not None:
         ax.axvline(truth, color=palette.ink, lw=1.2, ls=(0, (5, 3)), zorder=1)
     name_rows(ax, [each["label"] for each in estimates], palette)
-    caption = "ratio, log scale; dot: estimate, band: where it may fall"
+    caption = "ratio, log scale\ndot: estimate, band: where it may fall"
     caption += "" if truth is None else f"; dashed: the truth, {times(truth)}"
     return dress_ratios(ax, palette, _protocols_finding(estimates, truth), caption)
 
@@ -172,8 +175,8 @@ def profile(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> Axes:
         beside: dict[str, Any] = {"xycoords": number, "va": "center", "fontsize": "small"}
         annotate(ax, _work(row), (1, 0.5), (6, 0), palette.muted, **beside)
     name_rows(ax, [_layer(row) for row in shown], palette)
-    ax.set_xlim(0, 145 * max((row["share"] for row in shown), default=1.0))
-    ax.xaxis.set_major_locator(MaxNLocator(6))
+    ax.set_xlim(0, 220 * max((row["share"] for row in shown), default=1.0))
+    ax.xaxis.set_major_locator(MaxNLocator(8))
     ax.grid(axis="x", color=palette.grid, lw=0.7)
     strip(ax, palette, "share of the time in the layer's own code, %")
     return entitle(ax, _profile_finding(rows, most), palette)
@@ -190,8 +193,16 @@ def _largest(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _layer(row: Mapping[str, Any]) -> str:
+    """Name and kind where both fit, else the end of the name, which tells layers apart."""
     name, kind = str(row["name"]), str(row["kind"])
-    return name if not kind or name == kind else f"{name} {kind}"
+    both = name if not kind or name == kind else f"{name} {kind}"
+    return (
+        both
+        if len(both) <= LONGEST_NAME
+        else name
+        if len(name) <= LONGEST_NAME
+        else f"…{name[1 - LONGEST_NAME :]}"
+    )
 
 
 def _work(row: Mapping[str, Any]) -> str:
@@ -234,24 +245,30 @@ def roofline(
             f"the machine does {machine_peak_flops} FLOP/s and {machine_bandwidth_bytes_s} bytes/s; both must be "
             f"above 0: measure them first"
         )
-    palette, ridge = palette_of(ax), machine_peak_flops / machine_bandwidth_bytes_s
+    palette, peak, bandwidth = palette_of(ax), machine_peak_flops / 1e9, machine_bandwidth_bytes_s / 1e9
     drawn = [each for each in points if each["flops"] and each["bytes"] > 0 and each["time_s"] > 0]
-    intensities = [each["flops"] / each["bytes"] for each in drawn]
-    low, high = min([ridge / 8, *intensities]) / 2, max([ridge * 8, *intensities]) * 2
-    roof = [min(machine_peak_flops, x * machine_bandwidth_bytes_s) / 1e9 for x in (low, ridge, high)]
-    ax.plot([low, ridge, high], roof, color=palette.ink, lw=1.6)
+    xs = [each["flops"] / each["bytes"] for each in drawn]
     speeds = [each["flops"] / each["time_s"] / 1e9 for each in drawn]
-    ax.plot(intensities, speeds, "o", ms=7, color=palette.accent, mew=0)
-    ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(min([roof[0], *speeds]) / 2, roof[1] * 3))
-    _dress_roofline(ax, (machine_peak_flops / 1e9, machine_bandwidth_bytes_s / 1e9), (low, high), palette)
-    shares = [
-        speed / min(machine_peak_flops / 1e9, x * machine_bandwidth_bytes_s / 1e9)
-        for x, speed in zip(intensities, speeds, strict=True)
-    ]
-    marks = [Point(x, y, 0.0, cut(each["label"])) for x, y, each in zip(intensities, speeds, drawn, strict=True)]
+    _draw_roof(ax, (peak, bandwidth), xs, speeds, palette)
+    ax.plot(xs, speeds, "o", ms=7, color=palette.accent, mew=0)
+    shares = [speed / min(peak, x * bandwidth) for x, speed in zip(xs, speeds, strict=True)]
     entitle(ax, _roofline_finding([each["label"] for each in drawn], shares), palette)
-    name_points(ax, marks, [], ax.texts, palette)
+    longest = sorted(range(len(drawn)), key=lambda place: -drawn[place]["time_s"])[:MOST_NAMED]
+    marks = [Point(xs[place], speeds[place], 0.0, cut(drawn[place]["label"])) for place in longest]
+    name_points(ax, marks, [], list(ax.texts), palette)
     return ax
+
+
+def _draw_roof(
+    ax: Axes, machine: tuple[float, float], xs: Sequence[float], speeds: Sequence[float], palette: Palette
+) -> None:
+    """Memory's slope up to the ridge, then the peak."""
+    peak, bandwidth = machine
+    ridge = peak / bandwidth
+    low, high = min([ridge / 8, *xs]) / 2, max([ridge * 8, *xs]) * 2
+    ax.plot([low, ridge, high], [low * bandwidth, peak, peak], color=palette.ink, lw=1.6)
+    ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(min([low * bandwidth, *speeds]) / 2, peak * 3))
+    _dress_roofline(ax, machine, (low, high), palette)
 
 
 def _dress_roofline(ax: Axes, machine: tuple[float, float], ends: tuple[float, float], palette: Palette) -> None:
@@ -263,18 +280,10 @@ def _dress_roofline(ax: Axes, machine: tuple[float, float], ends: tuple[float, f
     ax.grid(color=palette.grid, lw=0.7)
     how: dict[str, Any] = {"fontsize": "small"}
     annotate(ax, f"peak {peak:.3g} GFLOP/s", (ends[1], peak), (-2, 4), palette.muted, ha="right", **how)
-    how |= {"rotation": _slope(ax), "rotation_mode": "anchor"}
-    annotate(ax, f"memory {bandwidth:.3g} GB/s", (ends[0], ends[0] * bandwidth), (12, 4), palette.muted, **how)
+    x, y = 1.2 * ends[0], 1.2 * ends[0] * bandwidth
+    how |= {"rotation": math.degrees(math.atan2(y, x)), "rotation_mode": "anchor", "transform_rotates_text": True}
+    ax.text(x, 1.25 * y, f"memory {bandwidth:.3g} GB/s", color=palette.muted, parse_math=False, **how)
     strip(ax, palette, "floating-point operations per byte moved, log scale", "GFLOP/s, log scale\n(up is better)")
-
-
-def _slope(ax: Axes) -> float:
-    """Angle on the paper, in degrees, of a line that gains a decade in a decade."""
-    (x0, x1), (y0, y1) = map(
-        lambda ends: (math.log10(ends[0]), math.log10(ends[1])), (ax.get_xlim(), ax.get_ylim())
-    )
-    box = ax.get_window_extent()
-    return math.degrees(math.atan2(box.height / (y1 - y0), box.width / (x1 - x0)))
 
 
 def _roofline_finding(labels: Sequence[str], shares: Sequence[float]) -> str:

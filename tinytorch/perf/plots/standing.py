@@ -138,7 +138,13 @@ def progress(ax: Axes, submissions: Sequence[Submission]) -> Axes:
     numbers = list(range(1, len(entries) + 1))
     counted = [ratio_of(entry) if entry.get("ranked", True) else 0.0 for entry in entries]
     best = [each or math.nan for each in accumulate(counted, max)]
-    ax.step([*numbers, len(numbers) + 0.5], [*best, *best[-1:]], where="post", color=palette.accent, lw=2)
+    ax.step(
+        [*numbers, *(each + 0.5 for each in numbers[-1:])],
+        [*best, *best[-1:]],
+        where="post",
+        color=palette.accent,
+        lw=2,
+    )
     for number, entry in zip(numbers, entries, strict=True):
         face = palette.accent if entry.get("ranked", True) else palette.paper
         ax.plot([number] * 2, ends_of(entry), color=palette.ink, lw=1.1)
