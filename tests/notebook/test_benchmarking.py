@@ -53,6 +53,7 @@ from tinytorch.core.benchmarking import (
     verdict,
     weight_bytes,
 )
+from tinytorch.perf.checks import FakeClock, FakeTask, TimedModel, toy_round
 from tinytorch.perf.evidence import Facts
 from tinytorch.perf.records import Round, Speedup
 from tinytorch.perf.verify import VerifyError
@@ -60,48 +61,18 @@ from tinytorch.perf.workloads.baselines import load_baseline
 from tinytorch.perf.workloads.datasets import GradingSet
 from tinytorch.perf.workloads.errors import WorkloadError
 from tinytorch.perf.workloads.events import CNN_MARATHON, EVENTS, MLP_SPRINT, TRANSFORMER_DECATHLON
-from tinytorch.perf.workloads.scenarios import DISCIPLINES, Scenario, Task
+from tinytorch.perf.workloads.scenarios import DISCIPLINES, Scenario
 
 BATCHES = ("batch 1", "batch 32", "batch 256")
 LOG2 = math.log(2)
-
-
-class FakeClock:
-    """Time passes only when it is spent."""
-
-    name = "fake"
-
-    def __init__(self, overhead_s=0.0):
-        self.time_s, self.overhead_s, self.log = 0.0, overhead_s, []
-
-    def now_s(self):
-        return self.time_s
-
-    wall_s = now_s
-
-    def waited_s(self):
-        return 0.0
-
-    def spend(self, seconds, name=""):
-        self.time_s += seconds
-        self.log.append(name)
-
-
-def task(clock, seconds, name="", calls=1):
-    return Task(((clock.spend, (seconds / calls, name)),) * calls)
 
 
 def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-def round_of(ratios):
-    """A round in which each case was so many times faster."""
-    return Round(0, {case: math.log(ratio) for case, ratio in ratios.items()}, {}, {}, {}, 1.0, 0.0, 0.0)
-
-
 def sprint_rounds(ratio, count=12):
-    return [round_of(dict.fromkeys(BATCHES, ratio))] * count
+    return [toy_round(dict.fromkeys(BATCHES, ratio))] * count
 
 
 # ---------------------------------------------------------------- time in pairs
@@ -109,22 +80,22 @@ def sprint_rounds(ratio, count=12):
 
 def test_a_block_is_as_long_as_its_average_task():
     clock = FakeClock()
-    assert time_block(clock, [task(clock, 1), task(clock, 2), task(clock, 6)]) == 3
+    assert time_block(clock, [FakeTask(clock, 1), FakeTask(clock, 2), FakeTask(clock, 6)]) == 3
 
 
 def test_all_calls_of_a_task_count_as_one_task():
     clock = FakeClock()
-    assert time_block(clock, [task(clock, 6, calls=3)]) == 6
+    assert time_block(clock, [FakeTask(clock, 6, calls=3)]) == 6
 
 
 def test_what_reading_the_clock_costs_is_taken_off_once_a_block():
     clock = FakeClock(overhead_s=1)
-    assert time_block(clock, [task(clock, 2), task(clock, 3)]) == 2
+    assert time_block(clock, [FakeTask(clock, 2), FakeTask(clock, 3)]) == 2
 
 
 def test_a_block_too_short_for_the_clock_still_has_a_logarithm():
     clock = FakeClock(overhead_s=1)
-    assert math.isfinite(math.log(time_block(clock, [task(clock, 0)])))
+    assert math.isfinite(math.log(time_block(clock, [FakeTask(clock, 0)])))
 
 
 @pytest.mark.parametrize(
@@ -144,28 +115,28 @@ def test_both_blocks_take_the_same_time(baseline_s, candidate_s, sizes):
 @pytest.mark.parametrize(("baseline_first", "order"), [(True, ["b", "c", "c"]), (False, ["c", "c", "b"])])
 def test_a_pair_is_timed_in_the_order_of_the_coin_and_returned_baseline_first(baseline_first, order):
     clock = FakeClock()
-    pair = time_pair(clock, [task(clock, 5, "b")], [task(clock, 1, "c")] * 2, baseline_first)
+    pair = time_pair(clock, [FakeTask(clock, 5, "b")], [FakeTask(clock, 1, "c")] * 2, baseline_first)
     assert pair == (5, 1) and clock.log == order
 
 
 def test_pairs_fill_the_slice_and_there_is_at_least_one():
     clock = FakeClock()
-    tasks = [task(clock, 1)], [task(clock, 2)]
+    tasks = [FakeTask(clock, 1)], [FakeTask(clock, 2)]
     assert time_pairs(clock, *tasks, (1, 1), slice_s=9, rng=rng()) == [(1, 2)] * 3
     assert time_pairs(clock, *tasks, (1, 1), slice_s=0, rng=rng()) == [(1, 2)]
 
 
 def test_either_side_goes_first_about_as_often():
     clock = FakeClock()
-    time_pairs(clock, [task(clock, 1, "b")], [task(clock, 1, "c")], (1, 1), slice_s=400, rng=rng())
+    time_pairs(clock, [FakeTask(clock, 1, "b")], [FakeTask(clock, 1, "c")], (1, 1), slice_s=400, rng=rng())
     firsts = clock.log[::2].count("b")
     assert len(clock.log) == 400 and 70 < firsts < 130
 
 
 def test_a_block_takes_its_inputs_in_a_row_from_anywhere_on():
     clock = FakeClock()
-    pool = [task(clock, 1, number) for number in range(4)]
-    time_pairs(clock, pool, [task(clock, 0, "c")] * 4, (3, 1), slice_s=300, rng=rng())
+    pool = [FakeTask(clock, 1, number) for number in range(4)]
+    time_pairs(clock, pool, [FakeTask(clock, 0, "c")] * 4, (3, 1), slice_s=300, rng=rng())
     numbers = [name for name in clock.log if name != "c"]
     blocks = {tuple(numbers[at : at + 3]) for at in range(0, len(numbers), 3)}
     assert blocks == {(0, 1, 2), (1, 2, 3), (2, 3, 0), (3, 0, 1)}
@@ -173,7 +144,7 @@ def test_a_block_takes_its_inputs_in_a_row_from_anywhere_on():
 
 def test_both_sides_meet_the_same_inputs():
     clock = FakeClock()
-    sides = [[task(clock, 1, number) for number in range(5)] for _ in range(2)]
+    sides = [[FakeTask(clock, 1, number) for number in range(5)] for _ in range(2)]
     time_pairs(clock, *sides, (2, 2), slice_s=100, rng=rng())
     assert all(clock.log[at : at + 2] == clock.log[at + 2 : at + 4] for at in range(0, len(clock.log), 4))
 
@@ -274,7 +245,7 @@ def test_a_verdict_needs_the_whole_interval(low, high, says):
 
 
 def test_cases_are_combined_by_their_geometric_mean():
-    rounds = [round_of({"batch 1": 2.0, "batch 32": 8.0, "generate": 100.0})]
+    rounds = [toy_round({"batch 1": 2.0, "batch 32": 8.0, "generate": 100.0})]
     assert combine(rounds, ["batch 1", "batch 32"]) == pytest.approx([math.log(4)])
 
 
@@ -306,13 +277,6 @@ def test_a_round_gets_so_many_inputs_that_no_block_meets_one_twice(sizes, size):
     assert pool_size(scenario, {"batch 1": sizes}, most=96) == size
 
 
-class Timed:
-    """A model whose answers take as long as one says, on a fake clock."""
-
-    def __init__(self, clock, seconds):
-        self.predict = lambda inputs: clock.spend(seconds)
-
-
 class Numbers:
     """As much of a dataset as timing needs."""
 
@@ -325,7 +289,7 @@ class Numbers:
 def measured(baseline_s, candidate_s, **options):
     clock = FakeClock()
     profiler = CompetitionProfiler(budget_s=0.1, seed=1, clock=clock, **options)
-    return profiler.measure_rounds(Timed(clock, baseline_s), Timed(clock, candidate_s), Numbers())
+    return profiler.measure_rounds(TimedModel(clock, baseline_s), TimedModel(clock, candidate_s), Numbers())
 
 
 def test_a_model_that_takes_a_third_of_the_time_is_three_times_as_fast():
@@ -489,7 +453,7 @@ def test_the_rule_of_the_course_is_seven_to_three():
 
 def decathlon_rounds(ratio, count=12, **others):
     cases = {case: ratio for group in DISCIPLINES.values() for case in group}
-    return [round_of(cases | others)] * count
+    return [toy_round(cases | others)] * count
 
 
 def test_ten_disciplines_have_a_ratio_a_round():

@@ -1,0 +1,311 @@
+"""What the notebook's checks are written with: the reference for what comes earlier, a fake clock, toy builders.
+
+    with given(globals(), "time_block", "CompetitionProfiler.calibrate"):
+        assert block_sizes(1e-3, 1e-4) == (1, 10), "..."
+
+A stage is graded for itself. While a grader says where the reference is (the environment's TINYMLPERF_REFERENCE, a
+module made by `tinytorch.export`), whatever a check builds on is the reference's, so a mistake in an early cell
+costs that cell alone. At home nothing is replaced. Does not: know an answer, give points, or guard anything.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from pathlib import Path
+from types import FunctionType, ModuleType, TracebackType
+from typing import Any
+
+import numpy as np
+
+from tinytorch.core.profiler import Clock
+from tinytorch.perf.evidence import Facts
+from tinytorch.perf.records import Report, Round
+from tinytorch.perf.workloads.datasets import GradingSet
+from tinytorch.perf.workloads.events import get_event
+from tinytorch.perf.workloads.scenarios import Scenario, Task
+
+REFERENCE = "TINYMLPERF_REFERENCE"  # in the environment: path of the reference module
+_MODULE = "_tinymlperf_reference"  # its private name, so that it is never mistaken for the student's
+_MISSING = object()
+
+
+class CheckError(RuntimeError):
+    """A check itself is wrong: it asks for what the reference does not have. Never the student's mistake."""
+
+
+# -- the reference for what comes earlier --------------------------------------------------------------
+
+
+@contextmanager
+def given(namespace: MutableMapping[str, Any], *names: str) -> Iterator[None]:
+    """Inside, the named functions, classes and methods of a notebook are the reference's; afterwards its own.
+
+    The reference is the reference all the way down: its functions see their own module, and while one of its
+    methods runs on a student's object, all methods of that class are the reference's. What is *not* named is the
+    student's and sees the notebook's globals. A class keeps its identity: its attributes are replaced, not itself.
+
+    Args:
+        namespace: the notebook's `globals()`.
+        names:     "time_block", "TinyMLPerf" (the whole class) or "CompetitionProfiler.calibrate".
+
+    Raises:
+        AssertionError: there is no reference and one of the names is still a stub.
+        CheckError: the reference has no such name.
+    """
+    path = os.environ.get(REFERENCE)
+    if not path:
+        with _stubs_named(names):
+            yield
+        return
+    reference = _load(Path(path).resolve())
+    with ExitStack() as stack:
+        _share_exceptions(stack, reference, namespace)
+        for name in names:
+            _replace(stack, reference, namespace, name)
+        yield
+
+
+@lru_cache(maxsize=1)
+def _load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(_MODULE, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise CheckError(f"{REFERENCE} is {path}, expected a Python file made by tinytorch.export")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[_MODULE] = module  # dataclasses and pickle look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def _share_exceptions(stack: ExitStack, reference: ModuleType, namespace: Mapping[str, Any]) -> None:
+    """The reference raises the notebook's exceptions, so that a check can catch them by the notebook's name."""
+    for name, value in list(vars(reference).items()):
+        mine = isinstance(value, type) and issubclass(value, Exception) and value.__module__ == _MODULE
+        if mine and isinstance(namespace.get(name), type):
+            _set_item(stack, vars(reference), name, namespace[name])
+
+
+def _replace(stack: ExitStack, reference: ModuleType, namespace: MutableMapping[str, Any], name: str) -> None:
+    owner, _, method = name.partition(".")
+    found = vars(reference).get(owner, _MISSING)
+    if found is _MISSING or (method and method not in vars(found)):
+        raise CheckError(f"the check asks for `{name}`, which the reference does not define; mend the check")
+    own = namespace.get(owner)
+    if not (isinstance(found, type) and isinstance(own, type)):
+        _set_item(stack, namespace, owner, found)  # a function, or a class whose cell failed
+    elif method:
+        _set_attribute(stack, own, method, _borrowed(own, found, vars(found)[method]))
+    else:
+        _become(stack, own, found)
+
+
+def _become(stack: ExitStack, own: type, found: type) -> None:
+    """Give `own` every attribute that the reference's class defines."""
+    for name, value in vars(found).items():
+        if name not in ("__dict__", "__weakref__", "__module__", "__qualname__"):
+            _set_attribute(stack, own, name, value)
+
+
+def _borrowed(own: type, found: type, method: Any) -> Any:
+    """The reference's method; while it runs, what it calls on `self` is the reference's, too."""
+    if not isinstance(method, FunctionType):
+        return method
+
+    @functools.wraps(method)
+    def call(*arguments: Any, **options: Any) -> Any:
+        with ExitStack() as stack:
+            _become(stack, own, found)
+            return method(*arguments, **options)
+
+    return call
+
+
+def _set_item(stack: ExitStack, namespace: MutableMapping[str, Any], name: str, value: Any) -> None:
+    old = namespace.get(name, _MISSING)
+    restore = (namespace.pop, name) if old is _MISSING else (namespace.__setitem__, name, old)
+    stack.callback(*restore)
+    namespace[name] = value
+
+
+def _set_attribute(stack: ExitStack, owner: type, name: str, value: Any) -> None:
+    old = vars(owner).get(name, _MISSING)  # not getattr: a static method must stay one
+    restore = (delattr, owner, name) if old is _MISSING else (setattr, owner, name, old)
+    stack.callback(*restore)
+    setattr(owner, name, value)
+
+
+@contextmanager
+def _stubs_named(names: Sequence[str]) -> Iterator[None]:
+    """A stub among `names` that is called inside says which cell to finish first."""
+    try:
+        yield
+    except NotImplementedError as error:
+        stub = _innermost(error.__traceback__)
+        for name in names:
+            if stub in (name, name.rpartition(".")[2]) or stub.startswith(f"{name}."):
+                raise AssertionError(
+                    f"this check builds on `{name}`, which is not written yet: finish that cell first"
+                ) from error
+        raise
+
+
+def _innermost(traceback: TracebackType | None) -> str:
+    """Qualified name of the function that raised."""
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return "" if traceback is None else traceback.tb_frame.f_code.co_qualname
+
+
+# -- time that passes only when it is spent ------------------------------------------------------------
+
+
+class FakeClock(Clock):
+    """A `Clock` that stands still until somebody spends time; `log` keeps who did."""
+
+    def __init__(self, overhead_s: float = 0.0) -> None:
+        self.name = "fake"
+        self.time_s, self.waiting_s, self.overhead_s = 0.0, 0.0, overhead_s
+        self.log: list[Any] = []
+
+    def wall_s(self) -> float:
+        return self.time_s
+
+    def waited_s(self) -> float:
+        return self.waiting_s
+
+    def spend(self, seconds: float, name: Any = "") -> None:
+        """Let `seconds` pass, and write `name` down."""
+        self.time_s += seconds
+        self.log.append(name)
+
+    def wait(self, seconds: float) -> None:
+        """Let `seconds` pass in which the thread has no core: wall time, but not `now_s`."""
+        self.time_s += seconds
+        self.waiting_s += seconds
+
+
+class FakeTask(Task):
+    """A task of `seconds` on a fake clock, in so many `calls`, each of which logs `name`."""
+
+    def __init__(self, clock: FakeClock, seconds: float, name: Any = "", calls: int = 1) -> None:
+        super().__init__(((clock.spend, (seconds / calls, name)),) * calls)
+
+
+class TimedModel:
+    """A model without answers whose `predict` takes `seconds` of a fake clock and logs `name`."""
+
+    def __init__(self, clock: FakeClock, seconds: float, name: Any = "") -> None:
+        self.predict: Callable[[np.ndarray], None] = lambda inputs: clock.spend(seconds, name)
+
+
+def toy_scenario(*cases: str) -> Scenario:
+    """Random inputs (4,); in every case a model's `predict` is called once."""
+    return Scenario(
+        "toy",
+        cases or ("batch 1",),
+        inputs=lambda rng: rng.random(4),
+        prepare=lambda model, inputs: {
+            case: Task(((model.predict, (inputs,)),)) for case in cases or ("batch 1",)
+        },
+    )
+
+
+# -- toy records ---------------------------------------------------------------------------------------
+
+
+def toy_round(ratios: Mapping[str, float], candidate_s: float = 1.0, seed: int = 0) -> Round:
+    """A round in which the candidate took `candidate_s` in each case, and the baseline `ratio` times that."""
+    return Round(
+        seed=seed,
+        log_ratios={case: math.log(ratio) for case, ratio in ratios.items()},
+        pairs=dict.fromkeys(ratios, 1),
+        baseline_s={case: ratio * candidate_s for case, ratio in ratios.items()},
+        candidate_s=dict.fromkeys(ratios, candidate_s),
+        wall_s=1.0,
+        waited_s=0.0,
+        other_cpu_s=0.0,
+    )
+
+
+def toy_submission(
+    team: str,
+    speed: float,
+    low: float | None = None,
+    high: float | None = None,
+    innovation: float = 0.0,
+    ranked: bool = True,
+    event_score: float | None = None,
+) -> Report:
+    """As much of a stored submission as a board reads; an interval that is not given is as narrow as a point."""
+    score = speed if event_score is None else event_score
+    return Report(
+        team_name=team,
+        speedup_vs_baseline=speed,
+        speedup_ci=[speed if low is None else low, speed if high is None else high],
+        innovation_score=innovation,
+        event_score=score,
+        event_score_ci=[score, score],
+        ranked=ranked,
+        reasons=[] if ranked else ["below the floor"],
+        machine={"processor": "toy", "blas": "toy", "clock": "fake"},
+    )
+
+
+def toy_facts(**found: Any) -> Facts:
+    """What is found in the baseline itself, but for what `found` says."""
+    untouched: dict[str, Any] = {
+        "weights": 1000,
+        "baseline_weights": 1000,
+        "bits_per_weight": 32.0,
+        "dead_tensors": 0,
+        "unmoved": 0.0,
+        "structured": False,
+        "provenance": 1.0,
+        "agreement": 1.0,
+        "kernel": "",
+        "kernel_speedup": 1.0,
+        "memory_ratio": 1.0,
+        "packed_ratio": 1.0,
+    }
+    return Facts(**(untouched | found))
+
+
+# -- toy models ----------------------------------------------------------------------------------------
+
+
+class ToyModel:
+    """A model that answers as it is told, with 1024 bytes of weights that mean nothing."""
+
+    def __init__(self, answer: Callable[[np.ndarray], Any]) -> None:
+        self.predict = answer
+        self.weights = np.ones((16, 16), dtype=np.float32)
+
+
+def right_model(graded: GradingSet) -> ToyModel:
+    """Knows the labels of a grading set by heart: logits 1 at the label, 0 elsewhere."""
+    by_heart = {each.tobytes(): label for each, label in zip(graded.inputs, graded.labels, strict=True)}
+    shape = get_event(graded.event).output_shape
+
+    def answer(inputs: np.ndarray) -> np.ndarray:
+        labels = np.array([by_heart[each.tobytes()] for each in inputs])
+        return np.eye(shape(inputs)[-1], dtype=np.float32)[labels]
+
+    return ToyModel(answer)
+
+
+def zeros_model(event_name: str) -> ToyModel:
+    """Answers zeros, in the right shape: a valid answer that knows nothing."""
+    shape = get_event(event_name).output_shape
+    return ToyModel(lambda inputs: np.zeros(shape(inputs), dtype=np.float32))
+
+
+def wrong_shape_model(event_name: str) -> ToyModel:
+    """Answers zeros with the last class missing."""
+    shape = get_event(event_name).output_shape
+    return ToyModel(lambda inputs: np.zeros(shape(inputs), dtype=np.float32)[..., :-1])
