@@ -175,7 +175,7 @@ def profile(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> Axes:
         beside: dict[str, Any] = {"xycoords": number, "va": "center", "fontsize": "small"}
         annotate(ax, _work(row), (1, 0.5), (6, 0), palette.muted, **beside)
     name_rows(ax, [_layer(row) for row in shown], palette)
-    ax.set_xlim(0, 220 * max((row["share"] for row in shown), default=1.0))
+    ax.set_xlim(0, 260 * max((row["share"] for row in shown), default=1.0))
     ax.xaxis.set_major_locator(MaxNLocator(8))
     ax.grid(axis="x", color=palette.grid, lw=0.7)
     strip(ax, palette, "share of the time in the layer's own code, %")
@@ -280,9 +280,9 @@ def _dress_roofline(ax: Axes, machine: tuple[float, float], ends: tuple[float, f
     ax.grid(color=palette.grid, lw=0.7)
     how: dict[str, Any] = {"fontsize": "small"}
     annotate(ax, f"peak {peak:.3g} GFLOP/s", (ends[1], peak), (-2, 4), palette.muted, ha="right", **how)
-    x, y = 1.2 * ends[0], 1.2 * ends[0] * bandwidth
+    x, y = 1.2 * ends[0], 1.5 * ends[0] * bandwidth  # a little above the line, and as steep
     how |= {"rotation": math.degrees(math.atan2(y, x)), "rotation_mode": "anchor", "transform_rotates_text": True}
-    ax.text(x, 1.25 * y, f"memory {bandwidth:.3g} GB/s", color=palette.muted, parse_math=False, **how)
+    ax.text(x, y, f"memory {bandwidth:.3g} GB/s", color=palette.muted, parse_math=False, **how)
     strip(ax, palette, "floating-point operations per byte moved, log scale", "GFLOP/s, log scale\n(up is better)")
 
 
