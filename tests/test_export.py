@@ -575,6 +575,27 @@ def test_a_students_stub_is_exported_as_it_is_and_the_reference_comes_back(tmp_p
     assert module_of(root).read_text() == reference
 
 
+def test_a_student_without_the_reference_takes_the_own_module_out_again(tmp_path, capsys):
+    root = clone(tmp_path, script(TWICE))
+    (root / export.SOURCE).unlink()
+    mine = student_notebook(tmp_path / "mine.ipynb", "#| export\ndef twice(x): return 2 * x")
+    assert main(["--remove"], root) == main(["--notebook", str(mine)], root) == main(["--remove"], root) == 0
+    assert main(["--remove", "--check"], root) == 0
+    words = "your benchmark is not exported yet: run python -m tinytorch.export --notebook tinymlperf.ipynb"
+    with pytest.raises(ImportError, match=words):
+        exec(module_of(root).read_text(), {})
+
+
+def test_the_module_without_a_notebook_passes_ruff():
+    text = export.placeholder_text()
+    assert ruff("format", "--diff", text=text).stdout == ""
+    assert ruff("check", text=text).stdout == "All checks passed!\n"
+
+
+def test_the_module_is_called_what_the_source_calls_it():
+    assert export.default_exp(export.read_cells(ROOT / export.SOURCE)) == export.MODULE
+
+
 def test_a_student_is_told_the_cell_and_the_line_in_it(tmp_path, capsys):
     root = clone(tmp_path, script(TWICE))
     mine = student_notebook(tmp_path / "mine.ipynb", "#| export\nx = 1\n!ls")

@@ -26,7 +26,8 @@ def lint(tree: Path) -> subprocess.CompletedProcess[str]:
 def plant(module: str, offence: str, tree: Path) -> None:
     """Copy the sources into `tree` and add one line of code to one module of the copy."""
     shutil.copy(ROOT / "pyproject.toml", tree)
-    shutil.copytree(ROOT / "tinytorch", tree / "tinytorch", ignore=shutil.ignore_patterns("files", "__pycache__"))
+    for room in ("tinytorch", "autograder"):
+        shutil.copytree(ROOT / room, tree / room, ignore=shutil.ignore_patterns("files", "__pycache__"))
     with (tree / "tinytorch" / module).open("a") as file:
         file.write(f"\n{offence}\n")
 

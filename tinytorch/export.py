@@ -4,6 +4,7 @@
     python -m tinytorch.export --check              write nothing, exit 1 if a copy is stale
     python -m tinytorch.export --notebook MY.ipynb  put your own notebook's code into the package
     python -m tinytorch.export --reference          put the reference back, touch no notebook
+    python -m tinytorch.export --remove             take the module out (a student's folder has no reference)
     python -m tinytorch.export ... --to DIR         write the module into another clone of the package
 
 The notebook says what goes into the package in nbdev's spelling: one cell with `#| default_exp core.NAME`,
@@ -55,6 +56,7 @@ from typing import Any, TypeVar
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = Path("modules/20_tinymlperf/tinymlperf.py")
+MODULE = "core.benchmarking"  # what it says itself; asked only where it is not there
 GENERATED = "# GENERATED from "
 COMMAND = ("python", "-m", "tinytorch.export")
 LINE_LENGTH = 115  # ruff's, in pyproject.toml
@@ -708,7 +710,18 @@ def header(student: str | None) -> str:
         return f"{GENERATED}{SOURCE.as_posix()} by `{' '.join(COMMAND)}`; edit the notebook.\n"
     return (
         f"{GENERATED}a student's own notebook, {' '.join(student.split())}; edit the notebook.\n"
-        f"# Back to the reference: `{' '.join(COMMAND)} --reference`.\n"
+        f"# Take it out: `{' '.join(COMMAND)} --remove`; where the reference is, back to it: `--reference`.\n"
+    )
+
+
+def placeholder_text() -> str:
+    """The module while nobody's benchmark is in the package: importing it says which command puts one there."""
+    command = f"{' '.join(COMMAND)} --notebook tinymlperf.ipynb"
+    return (
+        f"{GENERATED}no notebook yet; `{command}` puts yours here.\n"
+        '"""The benchmark (Module 20), which you write: exported from your notebook, it stands here."""\n\n'
+        "from __future__ import annotations\n\n"
+        f'raise ImportError("your benchmark is not exported yet: run {command}")\n'
     )
 
 
@@ -986,6 +999,7 @@ def _parser() -> argparse.ArgumentParser:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--notebook", type=Path, metavar="PATH", help="export your own .ipynb or .py instead")
     which.add_argument("--reference", action="store_true", help="put the reference's module back, nothing else")
+    which.add_argument("--remove", action="store_true", help="take your module out of the package again")
     parser.add_argument("--to", type=Path, metavar="DIR", help="write the module below DIR/tinytorch")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a copy is stale")
     return parser
@@ -993,6 +1007,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def copies(options: argparse.Namespace, root: Path) -> list[Copy]:
     """What the options ask for: the module, and the `.ipynb` unless an option is about the module."""
+    if options.remove:
+        return [Copy(module_path(options.to or root, MODULE), placeholder_text())]
     source = root / SOURCE
     notebook = options.notebook or source
     if notebook == source and not source.exists():

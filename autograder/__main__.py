@@ -1,0 +1,45 @@
+"""`python -m autograder VERB`: the instructor's commands, one module a verb.
+
+Each verb's module has `add_arguments(parser)` and `run(options) -> int`: 0 fine, 1 the answer is no, 2 bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+VERBS = ("release",)
+
+# Before numpy is loaded by a verb; see perf.machine.one_blas_thread.
+THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit code."""
+    for name in THREADS:
+        os.environ.setdefault(name, "1")
+    options = _parser().parse_args(argv)
+    try:
+        return options.run(options)
+    except (ValueError, RuntimeError) as error:
+        print(f"{options.verb}: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m autograder", description="What an instructor does.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb in VERBS:
+        module = importlib.import_module(f"autograder.{verb.replace('-', '_')}")
+        summary = (module.__doc__ or "").partition("\n")[0].rstrip(".")
+        added = verbs.add_parser(verb, help=summary, description=summary)
+        module.add_arguments(added)
+        added.set_defaults(run=module.run)
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

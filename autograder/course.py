@@ -1,0 +1,123 @@
+"""One nbgrader course in one folder: its settings, its source notebook, its release.
+
+The percent notebook stays outside of the course, because nbgrader releases every file it finds beside a source,
+solutions and all. Does not: decide what else a student gets (release), or grade in a jail.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tinytorch.export import MODULE, ROOT, SOURCE, notebook_text
+
+ASSIGNMENT = "tinymlperf"
+REFERENCE = "TINYMLPERF_REFERENCE"  # perf.checks reads it: whatever a check builds on comes from there
+CELL_TIMEOUT_S = 60
+
+
+class CourseError(RuntimeError):
+    """nbgrader refused something; the message has its own words."""
+
+
+def reference_path() -> Path:
+    """The reference's module, made from the source notebook."""
+    return ROOT / "tinytorch" / f"{MODULE.replace('.', '/')}.py"
+
+
+def source_notebook(text: str) -> Any:
+    """What nbgrader takes as its source: fixed cell ids, and no metadata that points at the script."""
+    import nbformat
+
+    notebook: Any = nbformat.reads(notebook_text(text), as_version=4)
+    for key in ("jupytext", "tinytorch"):  # with jupytext's, a sync would bring the solutions back
+        notebook.metadata.pop(key, None)
+    for cell in notebook.cells:
+        cell.metadata.pop("lines_to_next_cell", None)
+    return notebook
+
+
+def settings(root: Path, sockets: Path) -> Any:
+    """nbgrader's settings for a course in `root`.
+
+    Args:
+        sockets: a short absolute path; kernels talk over files there instead of open ports.
+    """
+    from traitlets.config import Config
+
+    config = Config()
+    config.CourseDirectory.root = str(root)
+    config.CourseDirectory.course_id = "tinymlperf"  # PostgreSQL refuses an empty one
+    config.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", "*.py"]
+    config.KernelManager.transport = "ipc"
+    config.KernelManager.ip = str(sockets / "k")
+    config.ExecutePreprocessor.timeout = CELL_TIMEOUT_S
+    config.OverwriteCells.add_missing_cells = True  # a deleted check is 0 points, not "no score"
+    return config
+
+
+@contextlib.contextmanager
+def nbgrader_course(root: Path) -> Iterator[Any]:
+    """nbgrader's API for the course in `root`, while the environment is as grading needs it."""
+    with _tools_on_path(), tempfile.TemporaryDirectory(prefix="nbg") as sockets, warnings.catch_warnings():
+        # SQLAlchemy says that nbgrader asks closed sessions; nothing of ours, and harmless.
+        warnings.filterwarnings("ignore", module=r"nbgrader|sqlalchemy|alembic")
+        from nbgrader.apps import NbGraderAPI
+        from nbgrader.coursedir import CourseDirectory
+        from sqlalchemy.exc import SAWarning
+
+        warnings.filterwarnings("ignore", category=SAWarning)
+        config = settings(root, Path(sockets))
+        api = NbGraderAPI(CourseDirectory(config=config), config=config)
+        api.log.setLevel(logging.WARNING)
+        yield api
+
+
+@contextlib.contextmanager
+def _tools_on_path() -> Iterator[None]:
+    """nbgrader starts `alembic` by name, and kernels inherit where the reference is."""
+    before = {name: os.environ.get(name) for name in ("PATH", REFERENCE)}
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before["PATH"] or ""])
+    os.environ[REFERENCE] = str(reference_path())
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def add_source(root: Path, text: str) -> None:
+    """Put the notebook of a percent script into the course as the source of the assignment."""
+    import nbformat
+
+    folder = root / "source" / ASSIGNMENT
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    nbformat.write(source_notebook(text), folder / f"{ASSIGNMENT}.ipynb")
+
+
+def make_release(api: Any, root: Path) -> Path:
+    """The notebook without solutions and hidden tests, made anew; its path.
+
+    Raises:
+        CourseError: nbgrader refuses the source.
+    """
+    result = api.generate_assignment(ASSIGNMENT, force=True)
+    if not result["success"]:
+        raise CourseError(f"nbgrader refuses the notebook: {result.get('error') or result.get('log')}")
+    return root / "release" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+
+
+def read_source() -> str:
+    """The percent notebook."""
+    return (ROOT / SOURCE).read_text(encoding="utf-8")
