@@ -85,6 +85,22 @@ def perturb(images: np.ndarray, rng: np.random.Generator, copies: int = 4, stren
     return result
 
 
+def perturb_alike(images: np.ndarray, warp: np.ndarray) -> np.ndarray:
+    """Pictures (n, 784) all changed by the same `warp` (1, 2, 3) of `random_warps`: for many at a fifth of the price."""
+    _check(images)
+    padded = np.pad(images.reshape(-1, SIDE, SIDE), ((0, 0), (1, 2), (1, 2))).reshape(len(images), -1)
+    x, y = (each.ravel() for each in _sources(warp))  # (784,)
+    column, row = x.astype(np.int32), y.astype(np.int32)
+    width = SIDE + 3
+    corner, right, below = row * width + column, x - column, y - row
+
+    def beside(step: int) -> np.ndarray:
+        return padded.take(corner + step, axis=1).astype(np.float32)
+
+    top, bottom = _mix(beside(0), beside(1), right), _mix(beside(width), beside(width + 1), right)
+    return (_mix(top, bottom, below) + 0.5).astype(np.uint8)
+
+
 def random_warps(rng: np.random.Generator, count: int, strength: float = 1.0) -> np.ndarray:
     """Maps from places in a new picture to places in the old, seen from the centre: (count, 2, 3) float32.
 

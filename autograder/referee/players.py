@@ -1,0 +1,137 @@
+"""One side of a match: a worker that is asked for answers, and whose valid answers are kept to be graded.
+
+Also the Decathlon's chain: the referee hands every operation's result to the next, so an operation that is timed is
+one that is graded. Does not: compare two sides (rounds) or judge the answers' quality (official).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from autograder.referee import protocol
+from autograder.referee.sandbox import Worker, WorkerError
+from autograder.referee.worker import OPERATIONS
+from tinytorch.perf.workloads.events import Event
+from tinytorch.perf.workloads.scenarios import GENERATED, PROMPT
+
+WIDTH, BLOCKS = 64, 2  # of the Decathlon's baseline, whose operations' shapes are the agreement
+FLOATS = tuple(map(np.dtype, ("f2", "f4", "f8")))
+CASE_OF = {"output": "project"}  # the output projection is timed with the others
+
+Times: TypeAlias = dict[str, float]
+
+
+class Court:
+    """Who may run: at most one worker at a time, the others are stopped."""
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self.workers = list(workers)
+        self._playing: Worker | None = None
+        for worker in self.workers:
+            worker.pause()
+
+    def give(self, worker: Worker) -> None:
+        if worker is self._playing:
+            return
+        if self._playing is not None:
+            self._playing.pause()
+        worker.resume()
+        self._playing = worker
+
+    def replace(self, old: Worker, new: Worker) -> None:
+        """Take in a worker that was started for one that died."""
+        self.workers[self.workers.index(old)] = new
+        new.pause()
+        if self._playing is old:
+            self._playing = None
+
+
+class Player:
+    """Asks one worker, and checks what can be checked of an answer by itself.
+
+    Args:
+        helper: whose operations are used where the worker has none; only for the Decathlon.
+    """
+
+    def __init__(self, worker: Worker, event: Event, court: Court, helper: Player | None = None) -> None:
+        self.worker, self.event, self.court, self.helper = worker, event, court, helper
+        self.calls = 0
+
+    @property
+    def operations(self) -> set[str]:
+        """Names of the operations that the worker's own model offers."""
+        return {name for name, there in zip(OPERATIONS, self.worker.offered, strict=True) if there}
+
+    def ask(
+        self, code: int, given: Sequence[np.ndarray], shapes: Sequence[protocol.Shape], **more: int
+    ) -> tuple[list[np.ndarray], float]:
+        """Arrays of exactly `shapes` and CPU seconds. Raises WorkerError."""
+        self.court.give(self.worker)
+        self.calls += 1
+        return self.worker.call(code, given, shapes, **more)
+
+    def predict(self, inputs: np.ndarray) -> tuple[np.ndarray, float]:
+        """Logits, finite, and CPU seconds."""
+        (logits,), seconds = self.ask(protocol.PREDICT, (inputs,), [self.event.output_shape(inputs)])
+        return finite(logits, "predict"), seconds
+
+    def generate(self, prompt: np.ndarray) -> tuple[np.ndarray, float]:
+        """The prompt and GENERATED tokens after it, and CPU seconds."""
+        shape = (len(prompt), PROMPT + GENERATED)
+        (tokens,), seconds = self.ask(protocol.GENERATE, (prompt,), [shape], number=GENERATED)
+        if tokens.dtype.kind not in "iu" or not np.array_equal(tokens[:, :PROMPT], prompt):
+            raise WorkerError("generation continues the prompt", "generate did not give the prompt and integers after")
+        if tokens.min() < 0 or tokens.max() >= self.event.classes:
+            raise WorkerError("generation continues the prompt", "generate gave tokens outside of the alphabet")
+        return tokens.astype(np.int64), seconds
+
+    def operate(self, name: str, given: Sequence[np.ndarray], number: int = -1) -> tuple[list[np.ndarray], float]:
+        """One operation's arrays, finite, and CPU seconds."""
+        if self.helper is not None and name not in self.operations:
+            return self.helper.operate(name, given, number)
+        code = OPERATIONS.index(name)
+        shapes = operation_shapes(name, given[0].shape, self.event.classes)
+        results, seconds = self.ask(protocol.OPERATION, given, shapes, operation=code, number=number)
+        return [finite(result, name) for result in results], seconds
+
+    def chain(self, tokens: np.ndarray) -> tuple[np.ndarray, Times]:
+        """The operations one after the other: logits (N, T, V), and CPU seconds by operation."""
+        spent = dict.fromkeys((*OPERATIONS,), 0.0)
+
+        def step(name: str, *given: np.ndarray, number: int = -1) -> list[np.ndarray]:
+            results, seconds = self.operate(name, given, number)
+            spent[name] += seconds
+            return results
+
+        (x,) = step("embed", tokens)
+        for block in range(BLOCKS):
+            q, k, v = step("project", *step("normalize", x, number=2 * block), number=block)
+            x = x + step("output", *step("attend", q, k, v), number=block)[0]
+            x = x + step("feed_forward", *step("normalize", x, number=2 * block + 1), number=block)[0]
+        (logits,) = step("head", *step("normalize", x, number=2 * BLOCKS))
+        return logits, spent
+
+    def echo(self, given: Sequence[np.ndarray], shapes: Sequence[protocol.Shape]) -> float:
+        """CPU seconds of a call of these shapes without a model in it: only a trusted worker is asked."""
+        template = [np.zeros(shape, np.float32) for shape in shapes]
+        self.ask(protocol.ECHO, template, shapes, number=1)
+        return float(np.median([self.ask(protocol.ECHO, given, shapes)[1] for _ in range(3)]))
+
+
+def operation_shapes(name: str, shape: protocol.Shape, symbols: int) -> list[protocol.Shape]:
+    """Shapes that an operation answers with: (N, T, D), three of them for a projection, (N, T, V) for the head."""
+    last = {"head": symbols}.get(name, WIDTH)
+    return [(*shape[:2], last)] * (3 if name == "project" else 1)
+
+
+def finite(array: np.ndarray, source: str) -> np.ndarray:
+    """The array, if its values are finite floats; poison that was never overwritten is not."""
+    if array.dtype not in FLOATS:
+        raise WorkerError("float answers", f"{source} answered with {array.dtype}, expected floats")
+    bad = int(array.size - np.isfinite(array).sum())
+    if bad:
+        raise WorkerError("finite answers", f"{source} answered with {bad} values of {array.size} that are no numbers")
+    return array

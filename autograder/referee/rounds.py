@@ -1,0 +1,242 @@
+"""The match: baseline and entry in pairs, in random order, on inputs used once; what was timed is kept for grading.
+
+The clock is the CPU time of all threads of the worker, which the kernel keeps and the referee reads. What a call
+costs without a model in it is measured on the baseline's worker, in the same round, and taken off both sides.
+Does not: start workers, judge quality, or make scores of rounds (the notebook's functions do).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from autograder.referee import protocol
+from autograder.referee.inputs import Batch, Source
+from autograder.referee.players import CASE_OF, OPERATIONS, Player, Times, operation_shapes
+from autograder.referee.sandbox import WorkerError
+from tinytorch.core.benchmarking import block_sizes, combine, is_settled, round_medians
+from tinytorch.perf.machine import no_garbage_collection
+from tinytorch.perf.records import Round
+from tinytorch.perf.workloads.events import Event
+from tinytorch.perf.workloads.scenarios import PROMPT, speed_cases
+
+LEAST_ROUNDS, MOST_ROUNDS = 12, 60
+SHORTEST_S, LONGEST_S = 2e-4, 5e-3  # of a block; the CPU clock is exact, so shorter ones than in practice do
+TARGET = 0.01
+LEAST_SHARE = 0.25  # of an echo's time that is left to a call at least: nothing takes no time
+OPS_TIMED = ("embed", "normalize", "project", "attend", "feed_forward")
+
+
+@dataclass
+class Graded:
+    """Answers that were timed, with what they should have been."""
+
+    batches: list[Batch] = field(default_factory=list)
+    logits: list[np.ndarray] = field(default_factory=list)
+    generated: list[np.ndarray] = field(default_factory=list)
+    head_s: list[tuple[float, float]] = field(default_factory=list)  # baseline's and entry's, untimed by the rules
+
+    def keep(self, batch: Batch, logits: np.ndarray) -> None:
+        self.batches.append(batch)
+        self.logits.append(logits.astype(np.float32))
+
+
+@dataclass
+class Usage:
+    """CPU and wall seconds of a worker in one round."""
+
+    answering_cpu_s: float = 0.0
+    answering_wall_s: float = 0.0
+    between_cpu_s: float = 0.0  # CPU that was burnt while nothing was asked
+    calls: int = 0
+
+
+class Match:
+    """All rounds of one entry against the baseline."""
+
+    def __init__(
+        self, event: Event, baseline: Player, entry: Player, source: Source, rng: np.random.Generator
+    ) -> None:
+        self.event, self.source, self.rng = event, source, rng
+        self.players = (baseline, entry)
+        self.graded = Graded()
+        self.usage: list[tuple[Usage, Usage]] = []
+        self.echoes: dict[str, list[float]] = {}
+        self._cases = self._playable()
+
+    # -- cases: what is timed, and how one task of it is played ------------------------------------------
+
+    def _playable(self) -> dict[str, Callable[[Player, Batch], Times]]:
+        """One entry for each kind of task; a task of the chain times five cases at once."""
+        kinds: dict[str, Callable[[Player, Batch], Times]] = {}
+        for size in self.event.batch_sizes:
+            kinds[f"batch {size}"] = self._predict
+        if self.event.rule == "decathlon":
+            for size in self.event.batch_sizes:
+                kinds[f"chain, batch {size}"] = self._chain
+            kinds["generate"] = self._generate
+        return kinds
+
+    def _size(self, kind: str) -> int:
+        return 1 if kind == "generate" else int(kind.rpartition(" ")[2])
+
+    def _predict(self, player: Player, batch: Batch) -> Times:
+        logits, seconds = player.predict(batch.inputs)
+        if player is self.players[1]:
+            self.graded.keep(batch, logits)
+        return {f"batch {len(batch.inputs)}": seconds}
+
+    def _generate(self, player: Player, batch: Batch) -> Times:
+        tokens, seconds = player.generate(batch.inputs[:, :PROMPT])
+        if player is self.players[1]:
+            self.graded.generated.append(tokens)
+        return {"generate": seconds}
+
+    def _chain(self, player: Player, batch: Batch) -> Times:
+        """The chain's times by operation; the head's is kept beside, since no discipline counts it."""
+        logits, spent = player.chain(batch.inputs)
+        if player is self.players[1]:
+            self.graded.keep(batch, logits)
+        times: Times = {}
+        for name, seconds in spent.items():
+            case = f"{CASE_OF.get(name, name)}, batch {len(batch.inputs)}"
+            times[case] = times.get(case, 0.0) + seconds
+        return times
+
+    # -- what a call costs without a model ---------------------------------------------------------------
+
+    def _listen(self, kind: str) -> Times:
+        """Seconds of the empty calls that a task of this kind is made of, by case, from the baseline's worker."""
+        baseline, size = self.players[0], self._size(kind)
+        tokens = self.source.batch(size).inputs
+        if kind == "generate":
+            return {kind: baseline.echo((tokens[:, :PROMPT],), [(1, 64)])}
+        if not kind.startswith("chain"):
+            return {kind: baseline.echo((tokens,), [self.event.output_shape(tokens)])}
+        x = np.zeros((*tokens.shape, 64), np.float32)
+        given = {"embed": (tokens,), "attend": (x, x, x)}
+        calls = {"normalize": 5, "embed": 1, "head": 1}
+        times: Times = {}
+        for name in OPERATIONS:
+            shapes = operation_shapes(name, tokens.shape, self.event.classes)
+            cost = calls.get(name, 2) * baseline.echo(given.get(name, (x,)), shapes)
+            case = f"{CASE_OF.get(name, name)}, batch {size}"
+            times[case] = times.get(case, 0.0) + cost
+        return times
+
+    def _net(self, times: Times) -> Times:
+        """Times less the empty calls."""
+        net = {}
+        for case, seconds in times.items():
+            empty = float(np.median(self.echoes[case]))
+            net[case] = max(seconds - empty, LEAST_SHARE * empty)
+        return net
+
+    # -- rounds ------------------------------------------------------------------------------------------
+
+    def calibrate(self) -> dict[str, tuple[int, int]]:
+        """How many tasks of each kind make a block, for both sides; every call is graded like all others."""
+        sizes = {}
+        for kind, play in self._cases.items():
+            self._hear(kind)
+            batches = [self.source.batch(self._size(kind)) for _ in range(3)]
+            least = [
+                min(sum(self._net(play(player, batch)).values()) for batch in batches) for player in self.players
+            ]
+            sizes[kind] = block_sizes(least[0], least[1], SHORTEST_S, LONGEST_S)
+        return sizes
+
+    def _hear(self, kind: str) -> None:
+        for case, seconds in self._listen(kind).items():
+            self.echoes.setdefault(case, []).append(seconds)
+
+    def play(self, budget_s: float) -> list[Round]:
+        """Rounds until the interval is narrow enough or the budget is spent, at least 12."""
+        for player in self.players:
+            self._rebuild(player)
+        sizes = self.calibrate()
+        slice_s = max(5e-3, budget_s / 20 / len(sizes))
+        rounds: list[Round] = []
+        end = time.perf_counter() + budget_s
+        cases = speed_cases(self.event)
+        while len(rounds) < LEAST_ROUNDS or (time.perf_counter() < end and len(rounds) < MOST_ROUNDS):
+            rounds.append(self.round(sizes, slice_s))
+            if len(rounds) >= LEAST_ROUNDS and is_settled(rounds, cases, TARGET):
+                break
+        return rounds
+
+    def _rebuild(self, player: Player) -> None:
+        player.court.give(player.worker)
+        player.worker.build()
+
+    def round(self, sizes: Mapping[str, tuple[int, int]], slice_s: float) -> Round:
+        """Both models at new places, then pairs of every kind of task for `slice_s` each."""
+        wall = time.perf_counter()
+        for player in self.players:
+            self._rebuild(player)
+        for kind, play in self._cases.items():
+            for player in self.players:  # not timed: caches fill; graded all the same
+                play(player, self.source.batch(self._size(kind)))
+            self._hear(kind)
+        before = [self._counters(player) for player in self.players]
+        pairs: dict[str, list[tuple[float, float]]] = {}
+        with no_garbage_collection():
+            for kind in self._cases:
+                self._pairs(kind, sizes[kind], slice_s, pairs)
+        usage = [self._used(player, start) for player, start in zip(self.players, before, strict=True)]
+        self.usage.append((usage[0], usage[1]))
+        medians = round_medians(pairs)
+        waited = sum(start[3] for start in [self._counters(each) for each in self.players]) - sum(
+            start[3] for start in before
+        )
+        return Round(0, *medians, time.perf_counter() - wall, waited, usage[1].between_cpu_s)
+
+    def _pairs(
+        self,
+        kind: str,
+        sizes: tuple[int, int],
+        slice_s: float,
+        pairs: dict[str, list[tuple[float, float]]],
+    ) -> None:
+        end = time.perf_counter() + slice_s
+        first = True
+        while first or time.perf_counter() < end:
+            first = False
+            batches = [self.source.batch(self._size(kind)) for _ in range(max(sizes))]
+            order = (0, 1) if self.rng.random() < 0.5 else (1, 0)
+            net: dict[int, Times] = {}
+            for side in order:
+                net[side] = self._block(kind, self.players[side], batches, sizes[side])
+            for case in net[0]:
+                if not case.startswith("head"):
+                    pairs.setdefault(case, []).append((net[0][case], net[1][case]))
+                else:
+                    self.graded.head_s.append((net[0][case], net[1][case]))
+
+    def _block(self, kind: str, player: Player, batches: Sequence[Batch], size: int) -> Times:
+        """Mean net seconds of `size` tasks, by case."""
+        total: Times = {}
+        for batch in batches[:size]:
+            for case, seconds in self._cases[kind](player, batch).items():
+                total[case] = total.get(case, 0.0) + seconds
+        return self._net({case: seconds / size for case, seconds in total.items()})
+
+    def _counters(self, player: Player) -> tuple[float, float, float, float, int]:
+        worker = player.worker
+        return (
+            worker.cpu_s(),
+            worker.answered_cpu_s,
+            worker.answered_wall_s,
+            worker.waited_s(),
+            player.calls,
+        )
+
+    def _used(self, player: Player, before: tuple[float, float, float, float, int]) -> Usage:
+        cpu, answering, wall, _, calls = (
+            now - then for now, then in zip(self._counters(player), before, strict=True)
+        )
+        return Usage(answering, wall, cpu - answering, int(calls))
