@@ -1,0 +1,174 @@
+"""What must hold whoever computes: causality, honest generation, and operations that do their own work and no other's.
+
+An operation is tested by laws that every honest one obeys, whatever its weights: a projection is affine, attention is
+an average of v, a feed-forward layer looks at one position alone. So no work can hide in the one that is not timed,
+or in the one whose ratio is clipped. All raise WorkerError with the name of the check. Does not: time anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from autograder.referee.players import BLOCKS, Player
+from autograder.referee.sandbox import WorkerError
+from tinytorch.core.benchmarking import example_errors
+from tinytorch.core.models import CharTransformer
+from tinytorch.perf.verify import GREEDY_SHARE, SPREAD_TOLERANCE
+from tinytorch.perf.workloads.scenarios import PROMPT
+
+LAW_TOLERANCE = 0.05  # of the results' spread: room for weights and activations in few bits
+HEAD_LIMIT = 2.0  # times the baseline's head: it is timed by no discipline, so it may not grow
+LIKELIHOOD_MARGIN = 0.5  # bits per character, of generated text by the baseline's judgement
+
+Arrays: TypeAlias = list[np.ndarray]
+
+
+def check_causal(player: Player, tokens: np.ndarray, rng: np.random.Generator) -> None:
+    """Change what comes later, and what came before must keep its logits. `tokens` (N, T)."""
+    count, length = tokens.shape
+    cuts = np.sort(rng.choice(np.arange(1, length), count, replace=False))
+    kept = np.arange(length) < cuts[:, None]
+    one, _ = player.predict(np.repeat(tokens[:1], count, axis=0))
+    other, _ = player.predict(np.where(kept, tokens[0], tokens[::-1]))
+    differ("causality", "logits depend on later tokens", other[kept], one[kept], SPREAD_TOLERANCE)
+
+
+def check_chain(player: Player, tokens: np.ndarray) -> None:
+    """The chain of operations gives the logits of predict."""
+    logits, _ = player.predict(tokens)
+    chained, _ = player.chain(tokens)
+    differ("operations chain", "the chain of ops gives other logits than predict", chained, logits, SPREAD_TOLERANCE)
+
+
+def check_laws(player: Player, tokens: np.ndarray) -> None:
+    """Every operation that the entry offers obeys the laws of its kind, on what the model itself feeds it."""
+    x = player.operate("embed", (tokens,))[0][0]
+    for name in player.operations & LAWS.keys():
+        LAWS[name](player, tokens, x)
+
+
+def _embeds(player: Player, tokens: np.ndarray, x: np.ndarray) -> None:
+    changed = tokens.copy()
+    changed[:, ::3] = tokens[::-1, ::3]
+    other = player.operate("embed", (changed,))[0][0]
+    same = changed == tokens
+    differ("operation: embed", "embed of a token depends on other tokens", other[same], x[same])
+
+
+def _normalizes(player: Player, tokens: np.ndarray, x: np.ndarray) -> None:
+    for index in range(2 * BLOCKS + 1):
+        _alone("normalize", lambda given, index=index: player.operate("normalize", (given,), index)[0], x)
+        plain = player.operate("normalize", (x,), index)[0][0]
+        scaled = player.operate("normalize", (4 * x + 1,), index)[0][0]
+        differ("operation: normalize", "normalize depends on the scale of its input", scaled, plain)
+
+
+def _affine(name: str) -> Callable[[Player, np.ndarray, np.ndarray], None]:
+    """The law of a projection: alone at each position, and the mean of two inputs gives the mean of the results."""
+
+    def law(player: Player, tokens: np.ndarray, x: np.ndarray) -> None:
+        for block in range(1 if name == "head" else BLOCKS):
+            number = -1 if name == "head" else block
+
+            def apply(given: np.ndarray, number: int = number) -> Arrays:
+                return player.operate(name, (given,), number)[0]
+
+            _alone(name, apply, x)
+            y = np.roll(x, 5, axis=1)[::-1]
+            means = apply((x + y) / 2)
+            for mean, first, second in zip(means, apply(x), apply(y), strict=True):
+                differ(f"operation: {name}", f"{name} is not affine", mean, (first + second) / 2)
+
+    return law
+
+
+def _attends(player: Player, tokens: np.ndarray, x: np.ndarray) -> None:
+    (x,), _ = player.operate("normalize", (x,), 0)
+    q, k, v = player.operate("project", (x,), 0)[0]
+
+    def attend(values: np.ndarray) -> np.ndarray:
+        return player.operate("attend", (q, k, values))[0][0]
+
+    ones = np.ones_like(v)
+    if not np.allclose(attend(ones), 1, atol=LAW_TOLERANCE):
+        raise WorkerError("operation: attend", "attend is no average: for values that are all 1 it gives others")
+    other = np.roll(v, 7, axis=1)
+    differ("operation: attend", "attend is not linear in v", attend((v + other) / 2), (attend(v) + attend(other)) / 2)
+
+
+def _feeds(player: Player, tokens: np.ndarray, x: np.ndarray) -> None:
+    for block in range(BLOCKS):
+        _alone("feed_forward", lambda given, block=block: player.operate("feed_forward", (given,), block)[0], x)
+
+
+LAWS: dict[str, Callable[[Player, np.ndarray, np.ndarray], None]] = {
+    "embed": _embeds,
+    "normalize": _normalizes,
+    "project": _affine("project"),
+    "attend": _attends,
+    "output": _affine("output"),
+    "feed_forward": _feeds,
+    "head": _affine("head"),
+}
+
+
+def _alone(name: str, apply: Callable[[np.ndarray], Arrays], x: np.ndarray) -> None:
+    """Move the positions, and the results move with them: nothing was mixed."""
+    moved = np.roll(x, 11, axis=1)[::-1].copy()
+    for here, there in zip(apply(x), apply(moved), strict=True):
+        differ(f"operation: {name}", f"{name} mixes positions", there, np.roll(here, 11, axis=1)[::-1])
+
+
+def check_head(times: Sequence[tuple[float, float]]) -> None:
+    """The head is timed by no discipline, so it may take no more than twice the baseline's time."""
+    if not times:
+        return
+    ratio = float(np.median([entry / baseline for baseline, entry in times]))
+    if ratio > HEAD_LIMIT:
+        raise WorkerError(
+            "operation: head", f"head takes {ratio:.1f}x the baseline's time, at most {HEAD_LIMIT:.0f}x are allowed"
+        )
+
+
+def check_generation(
+    player: Player, reference: CharTransformer, generated: Sequence[np.ndarray], own: Sequence[np.ndarray]
+) -> None:
+    """Generated text is the model's own first choice, and as likely, by the baseline's judgement, as the baseline's.
+
+    The second closes a hole of the first: a model could recognise what it has generated.
+
+    Args:
+        generated: continuations (1, T) that were timed.
+        own: the baseline's of the same prompts.
+    """
+    tokens = np.concatenate(generated)
+    chosen = player.predict(tokens)[0][:, PROMPT - 1 : -1].argmax(axis=-1)
+    share = float((chosen == tokens[:, PROMPT:]).mean())
+    if share < GREEDY_SHARE:
+        raise WorkerError(
+            "generation is greedy",
+            f"only {share:.1%} of the generated tokens are the first choice of predict, expected {GREEDY_SHARE:.0%}",
+        )
+    worse = _bits(reference, tokens) - _bits(reference, np.concatenate(own))
+    if worse > LIKELIHOOD_MARGIN:
+        raise WorkerError(
+            "generation is likely",
+            f"generated text is {worse:.2f} bits per character less likely than the baseline's, "
+            f"at most {LIKELIHOOD_MARGIN} allowed",
+        )
+
+
+def _bits(reference: CharTransformer, tokens: np.ndarray) -> float:
+    """Bits per generated character of continuations (N, T) by the reference."""
+    logits = reference.predict(tokens)[:, PROMPT - 1 : -1]
+    return float(example_errors("bits_per_character", logits, tokens[:, PROMPT:]).mean())
+
+
+def differ(check: str, complaint: str, found: np.ndarray, expected: np.ndarray, share: float = LAW_TOLERANCE) -> None:
+    """Raise WorkerError where two results differ by more than `share` of their spread."""
+    error, spread = float(np.abs(found - expected).max()), float(expected.std())
+    if error > share * spread:
+        raise WorkerError(check, f"{complaint} (results differ by {error:.2g}, they spread by {spread:.2g})")
