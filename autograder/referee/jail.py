@@ -17,7 +17,9 @@ from collections.abc import Collection, Iterable
 NO_NEW_PRIVILEGES, SET_SECCOMP, FILTER = 38, 22, 2  # of linux/prctl.h and linux/seccomp.h
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF, PATH_BENEATH = 444, 445, 446, 1  # of linux/landlock.h
 EXECUTE, READ_FILE, READ_FOLDER = 1, 4, 8
-FILE_RIGHTS = 1 | 2 | 4 | 1 << 14  # what can be granted on a file: execute, write, read, truncate
+TRUNCATE = 1 << 14
+FILE_RIGHTS = 1 | 2 | 4 | TRUNCATE  # what can be granted on a file: execute, write, read, truncate
+WRITING = 2 | 4 | 8 | 1 << 5 | 1 << 8  # write, read, list, remove and make files
 
 # System calls that no model needs: processes, network, other processes' memory, namespaces, clocks, priorities.
 DENIED = {  # name: number on (x86-64, arm64)
@@ -64,8 +66,12 @@ def limit(memory_bytes: int, cpu_s: int, file_bytes: int, files: int = 64) -> No
         resource.setrlimit(kind, (value, value))
 
 
-def landlock(readable: Iterable[str]) -> None:
-    """From now on only files at or under `readable` can be opened, and none written. Raises JailError."""
+def landlock(readable: Iterable[str], writable: Iterable[str] = ()) -> None:
+    """From now on only files at or under `readable` can be opened, written only under `writable`.
+
+    Raises:
+        JailError: this kernel cannot do it.
+    """
     libc = _libc()
     version = libc.syscall(CREATE_RULESET, None, 0, 1)
     if version < 1:
@@ -76,7 +82,9 @@ def landlock(readable: Iterable[str]) -> None:
         raise JailError(f"Landlock refused its rules: {_last_error()}")
     try:
         for path in readable:
-            _allow_reading(libc, ruleset, path)
+            _allow(libc, ruleset, path, EXECUTE | READ_FILE | READ_FOLDER)
+        for path in writable:
+            _allow(libc, ruleset, path, WRITING | TRUNCATE * (version >= 3))
         _no_new_privileges(libc)
         if libc.syscall(RESTRICT_SELF, ruleset, 0):
             raise JailError(f"Landlock could not be switched on: {_last_error()}")
@@ -94,13 +102,13 @@ def _handled_rights(version: int) -> bytes:
     return struct.pack("<QQQ", files, network, scoped)[:length]
 
 
-def _allow_reading(libc: ctypes.CDLL, ruleset: int, path: str) -> None:
+def _allow(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
     try:
         opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return  # what is not there need not be readable
-    rights = EXECUTE | READ_FILE | (READ_FOLDER if os.path.isdir(path) else 0)
     try:
+        rights &= -1 if os.path.isdir(path) else FILE_RIGHTS
         if libc.syscall(ADD_RULE, ruleset, PATH_BENEATH, struct.pack("<Qi", rights, opened), 0):
             raise JailError(f"Landlock refused the rule for {path}: {_last_error()}")
     finally:

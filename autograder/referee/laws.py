@@ -40,7 +40,9 @@ def check_chain(player: Player, tokens: np.ndarray) -> None:
     """The chain of operations gives the logits of predict."""
     logits, _ = player.predict(tokens)
     chained, _ = player.chain(tokens)
-    differ("operations chain", "the chain of ops gives other logits than predict", chained, logits, SPREAD_TOLERANCE)
+    differ(
+        "operations chain", "the chain of ops gives other logits than predict", chained, logits, SPREAD_TOLERANCE
+    )
 
 
 def check_laws(player: Player, tokens: np.ndarray) -> None:
@@ -96,7 +98,9 @@ def _attends(player: Player, tokens: np.ndarray, x: np.ndarray) -> None:
     if not np.allclose(attend(ones), 1, atol=LAW_TOLERANCE):
         raise WorkerError("operation: attend", "attend is no average: for values that are all 1 it gives others")
     other = np.roll(v, 7, axis=1)
-    differ("operation: attend", "attend is not linear in v", attend((v + other) / 2), (attend(v) + attend(other)) / 2)
+    differ(
+        "operation: attend", "attend is not linear in v", attend((v + other) / 2), (attend(v) + attend(other)) / 2
+    )
 
 
 def _feeds(player: Player, tokens: np.ndarray, x: np.ndarray) -> None:
@@ -129,7 +133,8 @@ def check_head(times: Sequence[tuple[float, float]]) -> None:
     ratio = float(np.median([entry / baseline for baseline, entry in times]))
     if ratio > HEAD_LIMIT:
         raise WorkerError(
-            "operation: head", f"head takes {ratio:.1f}x the baseline's time, at most {HEAD_LIMIT:.0f}x are allowed"
+            "operation: head",
+            f"head takes {ratio:.1f}x the baseline's time, at most {HEAD_LIMIT:.0f}x are allowed",
         )
 
 
@@ -167,7 +172,9 @@ def _bits(reference: CharTransformer, tokens: np.ndarray) -> float:
     return float(example_errors("bits_per_character", logits, tokens[:, PROMPT:]).mean())
 
 
-def differ(check: str, complaint: str, found: np.ndarray, expected: np.ndarray, share: float = LAW_TOLERANCE) -> None:
+def differ(
+    check: str, complaint: str, found: np.ndarray, expected: np.ndarray, share: float = LAW_TOLERANCE
+) -> None:
     """Raise WorkerError where two results differ by more than `share` of their spread."""
     error, spread = float(np.abs(found - expected).max()), float(expected.std())
     if error > share * spread:

@@ -19,6 +19,7 @@ from tinytorch.perf.workloads.scenarios import GENERATED, PROMPT
 
 WIDTH, BLOCKS = 64, 2  # of the Decathlon's baseline, whose operations' shapes are the agreement
 FLOATS = tuple(map(np.dtype, ("f2", "f4", "f8")))
+CONTINUES = "generation continues the prompt"  # name of a check
 CASE_OF = {"output": "project"}  # the output projection is timed with the others
 
 Times: TypeAlias = dict[str, float]
@@ -83,9 +84,9 @@ class Player:
         shape = (len(prompt), PROMPT + GENERATED)
         (tokens,), seconds = self.ask(protocol.GENERATE, (prompt,), [shape], number=GENERATED)
         if tokens.dtype.kind not in "iu" or not np.array_equal(tokens[:, :PROMPT], prompt):
-            raise WorkerError("generation continues the prompt", "generate did not give the prompt and integers after")
+            raise WorkerError(CONTINUES, "generate did not give the prompt and integers after it")
         if tokens.min() < 0 or tokens.max() >= self.event.classes:
-            raise WorkerError("generation continues the prompt", "generate gave tokens outside of the alphabet")
+            raise WorkerError(CONTINUES, "generate gave tokens outside of the alphabet")
         return tokens.astype(np.int64), seconds
 
     def operate(self, name: str, given: Sequence[np.ndarray], number: int = -1) -> tuple[list[np.ndarray], float]:
@@ -133,5 +134,7 @@ def finite(array: np.ndarray, source: str) -> np.ndarray:
         raise WorkerError("float answers", f"{source} answered with {array.dtype}, expected floats")
     bad = int(array.size - np.isfinite(array).sum())
     if bad:
-        raise WorkerError("finite answers", f"{source} answered with {bad} values of {array.size} that are no numbers")
+        raise WorkerError(
+            "finite answers", f"{source} answered with {bad} values of {array.size} that are no numbers"
+        )
     return array

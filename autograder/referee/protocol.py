@@ -93,8 +93,7 @@ def read(memory: mmap.mmap, kinds: Kinds) -> list[np.ndarray]:
     """Copies of the arrays in shared memory."""
     starts = places(kinds, len(memory))
     return [
-        np.ndarray(shape, dtype, memory, start).copy()
-        for (dtype, shape), start in zip(kinds, starts, strict=True)
+        np.ndarray(shape, dtype, memory, start).copy() for (dtype, shape), start in zip(kinds, starts, strict=True)
     ]
 
 

@@ -7,17 +7,16 @@ Does not: start workers, judge quality, or make scores of rounds (the notebook's
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
 from autograder.referee import protocol
 from autograder.referee.inputs import Batch, Source
 from autograder.referee.players import CASE_OF, OPERATIONS, Player, Times, operation_shapes
-from autograder.referee.sandbox import WorkerError
+from autograder.referee.sandbox import CALL_S, Worker, WorkerError
 from tinytorch.core.benchmarking import block_sizes, combine, is_settled, round_medians
 from tinytorch.perf.machine import no_garbage_collection
 from tinytorch.perf.records import Round
@@ -27,6 +26,7 @@ from tinytorch.perf.workloads.scenarios import PROMPT, speed_cases
 LEAST_ROUNDS, MOST_ROUNDS = 12, 60
 SHORTEST_S, LONGEST_S = 2e-4, 5e-3  # of a block; the CPU clock is exact, so shorter ones than in practice do
 TARGET = 0.01
+SLOWEST = 20.0  # times the baseline: slower entries are not worth minutes of timing
 LEAST_SHARE = 0.25  # of an echo's time that is left to a call at least: nothing takes no time
 OPS_TIMED = ("embed", "normalize", "project", "attend", "feed_forward")
 
@@ -45,23 +45,35 @@ class Graded:
         self.logits.append(logits.astype(np.float32))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Usage:
-    """CPU and wall seconds of a worker in one round."""
+    """CPU and wall seconds of a worker, so far or in one round."""
 
     answering_cpu_s: float = 0.0
     answering_wall_s: float = 0.0
     between_cpu_s: float = 0.0  # CPU that was burnt while nothing was asked
+    waited_s: float = 0.0  # ready to run, without a core
     calls: int = 0
 
 
 class Match:
-    """All rounds of one entry against the baseline."""
+    """All rounds of one entry against the baseline.
+
+    Args:
+        revive: starts the entry's worker again after it has died; done once.
+    """
 
     def __init__(
-        self, event: Event, baseline: Player, entry: Player, source: Source, rng: np.random.Generator
+        self,
+        event: Event,
+        baseline: Player,
+        entry: Player,
+        source: Source,
+        rng: np.random.Generator,
+        revive: Callable[[], Worker],
     ) -> None:
-        self.event, self.source, self.rng = event, source, rng
+        self.event, self.source, self.rng, self.revive = event, source, rng, revive
+        self.deaths = 0
         self.players = (baseline, entry)
         self.graded = Graded()
         self.usage: list[tuple[Usage, Usage]] = []
@@ -147,6 +159,12 @@ class Match:
             least = [
                 min(sum(self._net(play(player, batch)).values()) for batch in batches) for player in self.players
             ]
+            if least[1] > SLOWEST * least[0] + CALL_S / 10:
+                raise WorkerError(
+                    "answers in time",
+                    f"'{kind}' takes {least[1]:.2g} s, more than {SLOWEST:.0f} times the baseline's {least[0]:.2g} s",
+                    self.players[1].worker.name,
+                )
             sizes[kind] = block_sizes(least[0], least[1], SHORTEST_S, LONGEST_S)
         return sizes
 
@@ -164,16 +182,28 @@ class Match:
         end = time.perf_counter() + budget_s
         cases = speed_cases(self.event)
         while len(rounds) < LEAST_ROUNDS or (time.perf_counter() < end and len(rounds) < MOST_ROUNDS):
-            rounds.append(self.round(sizes, slice_s))
+            try:
+                rounds.append(self.round(sizes, slice_s, len(rounds)))
+            except WorkerError as error:
+                self._after_death(error)
             if len(rounds) >= LEAST_ROUNDS and is_settled(rounds, cases, TARGET):
                 break
         return rounds
+
+    def _after_death(self, error: WorkerError) -> None:
+        """Go on with a new worker where the entry's has died for the first time; the round is lost."""
+        self.deaths += 1
+        entry = self.players[1]
+        if error.check != "worker lives" or error.who != entry.worker.name or self.deaths > 1:
+            raise error
+        old, entry.worker = entry.worker, self.revive()
+        entry.court.replace(old, entry.worker)
 
     def _rebuild(self, player: Player) -> None:
         player.court.give(player.worker)
         player.worker.build()
 
-    def round(self, sizes: Mapping[str, tuple[int, int]], slice_s: float) -> Round:
+    def round(self, sizes: Mapping[str, tuple[int, int]], slice_s: float, number: int) -> Round:
         """Both models at new places, then pairs of every kind of task for `slice_s` each."""
         wall = time.perf_counter()
         for player in self.players:
@@ -187,13 +217,10 @@ class Match:
         with no_garbage_collection():
             for kind in self._cases:
                 self._pairs(kind, sizes[kind], slice_s, pairs)
-        usage = [self._used(player, start) for player, start in zip(self.players, before, strict=True)]
-        self.usage.append((usage[0], usage[1]))
-        medians = round_medians(pairs)
-        waited = sum(start[3] for start in [self._counters(each) for each in self.players]) - sum(
-            start[3] for start in before
-        )
-        return Round(0, *medians, time.perf_counter() - wall, waited, usage[1].between_cpu_s)
+        baseline, entry = (self._used(*each) for each in zip(self.players, before, strict=True))
+        self.usage.append((baseline, entry))
+        waited_s = baseline.waited_s + entry.waited_s
+        return Round(number, *round_medians(pairs), time.perf_counter() - wall, waited_s, entry.between_cpu_s)
 
     def _pairs(
         self,
@@ -208,14 +235,13 @@ class Match:
             first = False
             batches = [self.source.batch(self._size(kind)) for _ in range(max(sizes))]
             order = (0, 1) if self.rng.random() < 0.5 else (1, 0)
-            net: dict[int, Times] = {}
-            for side in order:
-                net[side] = self._block(kind, self.players[side], batches, sizes[side])
+            net = {side: self._block(kind, self.players[side], batches, sizes[side]) for side in order}
             for case in net[0]:
-                if not case.startswith("head"):
-                    pairs.setdefault(case, []).append((net[0][case], net[1][case]))
+                pair = net[0][case], net[1][case]
+                if case.startswith("head"):
+                    self.graded.head_s.append(pair)
                 else:
-                    self.graded.head_s.append((net[0][case], net[1][case]))
+                    pairs.setdefault(case, []).append(pair)
 
     def _block(self, kind: str, player: Player, batches: Sequence[Batch], size: int) -> Times:
         """Mean net seconds of `size` tasks, by case."""
@@ -225,18 +251,13 @@ class Match:
                 total[case] = total.get(case, 0.0) + seconds
         return self._net({case: seconds / size for case, seconds in total.items()})
 
-    def _counters(self, player: Player) -> tuple[float, float, float, float, int]:
+    def _counters(self, player: Player) -> Usage:
         worker = player.worker
-        return (
-            worker.cpu_s(),
-            worker.answered_cpu_s,
-            worker.answered_wall_s,
-            worker.waited_s(),
-            player.calls,
+        answering = worker.answered_cpu_s
+        return Usage(
+            answering, worker.answered_wall_s, worker.cpu_s() - answering, worker.waited_s(), player.calls
         )
 
-    def _used(self, player: Player, before: tuple[float, float, float, float, int]) -> Usage:
-        cpu, answering, wall, _, calls = (
-            now - then for now, then in zip(self._counters(player), before, strict=True)
-        )
-        return Usage(answering, wall, cpu - answering, int(calls))
+    def _used(self, player: Player, before: Usage) -> Usage:
+        now = self._counters(player)
+        return Usage(*(getattr(now, each.name) - getattr(before, each.name) for each in fields(Usage)))

@@ -20,7 +20,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -41,11 +40,14 @@ START = (
 
 
 class WorkerError(RuntimeError):
-    """A worker died, hung, refused or answered what it was not asked; `check` names which."""
+    """A worker died, hung, refused or answered what it was not asked; `check` names which.
 
-    def __init__(self, check: str, message: str) -> None:
+    `who` is the name of the worker, where it is known.
+    """
+
+    def __init__(self, check: str, message: str, who: str = "") -> None:
         super().__init__(message)
-        self.check = check
+        self.check, self.who = check, who
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ class Worker:
         try:
             protocol.send(self._orders, len(text).to_bytes(8, "little") + text)
         except protocol.ProtocolError as error:
-            raise WorkerError("worker starts", f"the worker ended at once: {self._end()}") from error
+            raise WorkerError("worker starts", f"the worker ended at once: {self._end()}", self.name) from error
 
     def ready(self) -> None:
         """Wait until the submission is loaded and its model built. Raises WorkerError."""
@@ -226,7 +228,8 @@ class Worker:
         self.answered_wall_s += time.perf_counter() - wall
         if [answer.shape for answer in answers] != list(shapes):
             got = ", ".join(str(answer.shape) for answer in answers) or "nothing"
-            raise WorkerError("exact shape", f"answered with shape {got}, expected {', '.join(map(str, shapes))}")
+            expected = ", ".join(map(str, shapes))
+            raise WorkerError("exact shape", f"answered with shape {got}, expected {expected}", self.name)
         return answers, max(seconds, 1e-7)
 
     def _order(self, code: int, operation: int, number: int, given: Sequence[np.ndarray]) -> None:
@@ -237,7 +240,7 @@ class Worker:
         try:
             protocol.send(self._orders, message)
         except protocol.ProtocolError as error:
-            raise WorkerError("worker lives", f"the worker died: {self._end()}") from error
+            raise WorkerError("worker lives", f"the worker died: {self._end()}", self.name) from error
 
     def _reply(self, check: str, timeout_s: float) -> list[np.ndarray]:
         try:
@@ -246,13 +249,15 @@ class Worker:
             if code == protocol.REFUSED:
                 count = min(max(number, 0), protocol.TEXT_LIMIT)
                 words = protocol.receive(self._replies, count, timeout_s).decode("utf-8", "replace")
-                raise WorkerError(check, printable(words))
+                raise WorkerError(check, printable(words), self.name)
             return protocol.read(self._outputs, kinds)
         except protocol.ProtocolError as error:
             self.kill()
             if "no answer" in str(error):
-                raise WorkerError("answers in time", f"{error}; it was stopped") from error
-            raise WorkerError("worker lives", f"the worker broke off: {error}, {self._end()}") from error
+                raise WorkerError("answers in time", f"{error}; it was stopped", self.name) from error
+            raise WorkerError(
+                "worker lives", f"the worker broke off: {error}, {self._end()}", self.name
+            ) from error
 
     def waited_s(self) -> float:
         """Seconds that it was ready to run but had no core, so far: the kernel's word, not its own."""
@@ -304,7 +309,10 @@ class Worker:
 
 @contextmanager
 def workers(*setups: Setup) -> Iterator[list[Worker]]:
-    """Workers that start at the same time; all are ready when the block begins, and dead after it."""
+    """Workers that start at the same time; all are ready when the block begins, and dead after it.
+
+    One that is appended to the list is closed with the others.
+    """
     started: list[Worker] = []
     try:
         for setup in setups:
@@ -320,8 +328,3 @@ def workers(*setups: Setup) -> Iterator[list[Worker]]:
 def printable(words: str) -> str:
     """A student's words on one line, without anything that a terminal would obey."""
     return "".join(character if character.isprintable() else " " for character in words)[: protocol.TEXT_LIMIT]
-
-
-def describe(setup: Setup) -> dict[str, Any]:
-    """The fixed environment, for the record."""
-    return {"environment": environment(setup), "layers": sorted(setup.layers)}

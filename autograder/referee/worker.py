@@ -58,9 +58,7 @@ class Room:
             raise RefusalError("build(weights) gave no object with predict(inputs)")
         self._generate = getattr(self.model, "generate", None) or self.plain_generation
 
-    def answer(
-        self, code: int, operation: int, number: int, given: Sequence[np.ndarray]
-    ) -> Sequence[np.ndarray]:
+    def answer(self, code: int, operation: int, number: int, given: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         """What the order asks for: arrays; raises whatever the student's code raises."""
         if code == protocol.ECHO:  # what a call costs without a model; first it is told what to answer
             self.template = given if number else self.template

@@ -1,0 +1,110 @@
+"""Carries out the interventions that prove techniques: other weights, no kernels, each in a fresh worker.
+
+A worker that had seen two versions of the weights could undo the change; so each sees one. What an intervention is
+and what it proves is decided in perf.evidence; what it is worth, in the notebook.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from autograder.referee import protocol
+from autograder.referee.inputs import SPLIT
+from autograder.referee.kernels import ghosts
+from autograder.referee.sandbox import Setup, Worker, WorkerError, workers
+from tinytorch.core.benchmarking import claimed_families, evidence_scores, innovation_score
+from tinytorch.perf.entry import Entry
+from tinytorch.perf.evidence import PROBES, Intervention, Run, facts_from_runs, interventions
+from tinytorch.perf.records import Evidence, Report
+from tinytorch.perf.workloads.datasets import load_dataset
+from tinytorch.perf.workloads.events import Event
+
+if TYPE_CHECKING:
+    from autograder.referee.official import Terms
+
+WARM, TIMED = 2, 5
+
+
+def innovation_of(
+    entry: Entry,
+    event: Event,
+    baseline: Setup,
+    setup: Setup,
+    terms: Terms,
+    answers: tuple[np.ndarray, np.ndarray, np.ndarray],
+    memory_ratio: float,
+    scratch: Path,
+) -> Report:
+    """Evidence for the six families with the score they add up to, as practice gives it; 0 where not asked for."""
+    claimed = claimed_families(entry.optimization_description)
+    if not terms.interventions:
+        return _report([], claimed, {})
+    probes = load_dataset(event.name, SPLIT).batch(PROBES[event.name], terms.rng(4))
+    shape = event.output_shape(probes)
+    runs = {
+        each.name: carry_out(each, changed(setup, each, entry, scratch), probes, shape)
+        for each in interventions(entry, dict(baseline.weights), terms.seed)
+    }
+    own = carry_out(replace_name(baseline), baseline, probes, shape)
+    facts = facts_from_runs(entry, dict(baseline.weights), runs, own, answers, memory_ratio)
+    found = [
+        Evidence(family, round(points, 2), finding, family in claimed)
+        for family, (points, finding) in evidence_scores(facts).items()
+    ]
+    found.sort(key=lambda each: -each.score)
+    return _report(found, claimed, facts.to_dict())
+
+
+def _report(found: list[Evidence], claimed: set[str], facts: dict[str, Any]) -> Report:
+    return Report(
+        innovation_score=round(innovation_score(each.score for each in found), 3),
+        detected_techniques=[each.family for each in found if each.verified],
+        claimed_techniques=sorted(claimed),
+        evidence=[each.to_dict() for each in found],
+        facts=facts,
+    )
+
+
+def replace_name(baseline: Setup) -> Intervention:
+    """The baseline's own run, timed, in the form of an intervention that changes nothing."""
+    return Intervention("baseline", dict(baseline.weights), None, False, True, "what the entry is compared with")
+
+
+def changed(setup: Setup, intervention: Intervention, entry: Entry, scratch: Path) -> Setup:
+    """The entry's setup with what the intervention puts in its place."""
+    kernel = setup.kernel
+    if intervention.kernel_off and entry.kernel_source is not None:
+        kernel = str(ghosts(entry.kernel_source, scratch / "ghosts"))
+    return replace(
+        setup,
+        weights=intervention.weights,
+        source=setup.source if intervention.source is None else intervention.source,
+        kernel=kernel,
+        kernel_off=intervention.kernel_off,
+    )
+
+
+def carry_out(intervention: Intervention, setup: Setup, probes: np.ndarray, shape: tuple[int, ...]) -> Run:
+    """Logits of one fresh worker; None where it broke, which is an answer too."""
+    try:
+        with workers(setup) as (worker,):
+            logits = _logits(worker, probes, shape)
+            time_s = _time_s(worker, probes, shape) if intervention.timed else None
+    except WorkerError:
+        return Run(intervention.name, None)
+    return Run(intervention.name, logits, time_s)
+
+
+def _logits(worker: Worker, probes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
+    (logits,), _ = worker.call(protocol.PREDICT, (probes,), [shape])
+    good = logits.dtype.kind == "f" and bool(np.isfinite(logits).all())
+    return logits.astype(np.float32) if good else None
+
+
+def _time_s(worker: Worker, probes: np.ndarray, shape: tuple[int, ...]) -> float:
+    times = [worker.call(protocol.PREDICT, (probes,), [shape])[1] for _ in range(WARM + TIMED)]
+    return min(times[WARM:])

@@ -1,0 +1,335 @@
+"""An official result: an entry folder in, a Report out, and never an exception for anything that an entry does.
+
+Opens the entry, starts workers, has the match played, has the laws, memory and techniques checked, and hands what
+was found to the notebook's own functions, which make the scores. Does not: time, jail or decide what proves what.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autograder.referee import laws
+from autograder.referee.inputs import SPLIT, Source
+from autograder.referee.interventions import innovation_of
+from autograder.referee.kernels import compile_kernel
+from autograder.referee.levels import Level, level_here
+from autograder.referee.memory import memory_setup, peak_memory
+from autograder.referee.players import Court, Player
+from autograder.referee.rounds import Match, Usage
+from autograder.referee.sandbox import Setup, Worker, WorkerError, workers
+from tinytorch.core.acceleration import add_custom_kernels
+from tinytorch.core.benchmarking import judge_quality, judged, make_results
+from tinytorch.perf.entry import Entry, check_entry, load_entry
+from tinytorch.perf.evidence import division_of
+from tinytorch.perf.machine import describe_machine, one_blas_thread
+from tinytorch.perf.records import Quality, Report, Round
+from tinytorch.perf.workloads.baselines import load_baseline
+from tinytorch.perf.workloads.datasets import GradingSet, load_dataset
+from tinytorch.perf.workloads.events import Event, get_event
+from tinytorch.perf.workloads.scenarios import memory_inputs
+
+CLOCK = "worker's CPU time, read from outside"
+BETWEEN_S, BETWEEN_TIMES = 2e-5, 3.0  # CPU between two calls: what an honest worker's way back to its pipe takes
+IDLE_S, IDLE_SHARE = 1e-3, 0.5  # of a call's time without computing and without waiting for a core
+FREE_SOURCE_BYTES = 4096  # of packed source text that are not counted as weights: about 400 lines
+STEPS = {
+    "accuracy": 0.005,
+    "bits_per_character": 0.01,
+}  # to which a difference is shown: finer ones can be climbed
+CLASSES = {"mlp_sprint": "MLP", "cnn_marathon": "CNN", "transformer_decathlon": "CharTransformer"}
+BASELINE_SOURCE = """
+from tinytorch.core.models import {name}
+
+def build(weights):
+    model = {name}()
+    model.load_state_dict(weights)
+    return model
+"""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Under which a run is held."""
+
+    seed: int
+    level: Level
+    budget_s: float
+    interventions: bool
+
+    @property
+    def commitment(self) -> str:
+        """May be published before the run: the seed cannot be found from it, and not changed after it."""
+        return hashlib.sha256(f"{self.seed}".encode()).hexdigest()
+
+    def rng(self, purpose: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, purpose])
+
+
+@dataclass
+class Played:
+    """What came out of a match."""
+
+    rounds: list[Round]
+    match: Match
+    problems: list[WorkerError] = field(default_factory=list)
+
+
+def referee(
+    folder: str | os.PathLike[str],
+    seed: int | None = None,
+    level: int | None = None,
+    budget_s: float = 1.5,
+    interventions: bool = True,
+) -> Report:
+    """Run the entry in `folder` officially.
+
+    Args:
+        seed:     of all inputs; None draws a secret one of 64 bits.
+        level:    walls at most that high; None for the highest that hold here.
+        budget_s: seconds of timing; at least 12 rounds are played.
+        interventions: look for evidence of techniques; without it innovation is 0.
+
+    Returns:
+        What practice gives, and `mode`, `level`, `seed`, `seed_commitment`, `entry_sha256`, `division`, `checks`
+        (names of those that refused). A refused entry has `ranked` False and its `reasons`.
+
+    Raises:
+        LevelError: no worker can be run here.
+        RefereeError: the baseline itself did not play; the installation is broken.
+    """
+    chosen = level_here() if level is None else level_here(level)
+    terms = Terms(secrets.randbits(63) if seed is None else seed, chosen, budget_s, interventions)
+    reasons = check_entry(Path(folder))
+    if reasons:
+        return refused(
+            Report(mode="official", event_name="", team_name=Path(folder).name), "entry folder", reasons
+        )
+    return judge(load_entry(Path(folder)), terms)
+
+
+class RefereeError(RuntimeError):
+    """The referee's own side failed: nothing is said about the entry."""
+
+
+def judge(entry: Entry, terms: Terms) -> Report:
+    """The official result of an entry that is well-formed."""
+    event = get_event(entry.event_name)
+    opening = Report(
+        team_name=entry.team_name,
+        event_name=event.name,
+        optimization_description=entry.optimization_description,
+        github_url=entry.github_url,
+        mode="official",
+        level=terms.level.number,
+        level_notes=list(terms.level.notes),
+        provisional=terms.level.provisional,
+        seed=terms.seed,
+        seed_commitment=terms.commitment,
+        entry_sha256=entry.sha256,
+    )
+    try:
+        with one_core(), one_blas_thread(), tempfile.TemporaryDirectory(prefix="referee-kernel-") as scratch:
+            return _held(entry, event, terms, opening, Path(scratch))
+    except WorkerError as error:
+        if error.who == "baseline":
+            raise RefereeError(f"the baseline did not play ({error.check}: {error})") from error
+        return refused(opening, error.check, [str(error)])
+
+
+def refused(opening: Report, check: str, reasons: Sequence[str]) -> Report:
+    """A report without scores."""
+    return Report(
+        opening | {"ranked": False, "reasons": list(reasons), "checks": [check], "innovation_score": 0.0}
+    )
+
+
+def _held(entry: Entry, event: Event, terms: Terms, opening: Report, scratch: Path) -> Report:
+    """The whole run. Raises WorkerError where there is nothing to score."""
+    baseline = baseline_setup(event, terms)
+    setup = entry_setup(entry, terms, scratch)
+    reference = add_custom_kernels(load_baseline(event.name), version=3)
+    played = _match(event, baseline, setup, terms, reference)
+    logits, reference_logits, graded = _graded(event, played.match, reference, terms)
+    quality = rounded(judge_quality(event, logits, reference_logits, graded))
+    resources = _resources(event, entry, baseline, setup, terms)
+    results = make_results(event, played.rounds, _accuracies(quality, logits, reference_logits, graded), resources)
+    division, kl = division_of(logits, reference_logits)
+    answers = logits.argmax(axis=-1), reference_logits.argmax(axis=-1), graded.labels
+    ratio = resources["baseline_peak_memory_bytes"] / resources["peak_memory_bytes"]
+    innovation = innovation_of(entry, event, baseline, setup, terms, answers, ratio, scratch)
+    closing = judged(results, innovation)
+    problems = played.problems
+    closing["checks"] = [] if closing["ranked"] else ["quality floor"]
+    closing["reasons"] += [str(problem) for problem in problems]
+    closing["checks"] += [problem.check for problem in problems]
+    closing["ranked"] = not closing["reasons"]
+    echoes = [float(np.median(each)) for each in played.match.echoes.values()]
+    machine = replace(describe_machine(CLOCK), blas_threads=1).to_dict()
+    extra = dict(
+        division=division, division_kl=kl, overhead_s=min(echoes), machine=machine, restarts=played.match.deaths
+    )
+    return Report(opening | results | closing | extra)
+
+
+# -- who plays -----------------------------------------------------------------------------------------
+
+
+def baseline_setup(event: Event, terms: Terms) -> Setup:
+    """The baseline as an entry like any other."""
+    source = BASELINE_SOURCE.format(name=CLASSES[event.name])
+    return Setup(source, load_baseline(event.name).state_dict(), layers=terms.level.layers, name="baseline")
+
+
+def entry_setup(entry: Entry, terms: Terms, scratch: Path) -> Setup:
+    """The entry, its kernel compiled."""
+    kernel = None if entry.kernel_source is None else str(compile_kernel(entry.kernel_source, scratch / "kernel"))
+    return Setup(entry.source, entry.weights, kernel=kernel, layers=terms.level.layers)
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Everything inside on one core, workers too: they take turns anyway, and waking another core costs 50 us."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _match(event: Event, baseline: Setup, setup: Setup, terms: Terms, reference: Any) -> Played:
+    """The rounds, and all laws that the players must obey."""
+    with workers(baseline, setup) as started:
+
+        def revive() -> Worker:
+            started.append(Worker(setup))
+            started[-1].ready()
+            return started[-1]
+
+        court = Court(started)
+        first = Player(started[0], event, court)
+        second = Player(started[1], event, court, helper=first if event.rule == "decathlon" else None)
+        source = Source(event.name, terms.rng(0))
+        match = Match(event, first, second, source, terms.rng(1), revive)
+        played = Played(match.play(terms.budget_s), match)
+        for law in (*_laws(event, match, reference, terms), lambda: check_usage(match.usage)):
+            try:
+                law()
+            except WorkerError as problem:
+                played.problems.append(problem)
+        return played
+
+
+def _laws(event: Event, match: Match, reference: Any, terms: Terms) -> Iterator[Any]:
+    """Checks of a language model, each a call without arguments."""
+    if event.rule != "decathlon":
+        return
+    entry, tokens = match.players[1], match.source.batch(32).inputs
+    generated = match.graded.generated[:32]
+    yield lambda: laws.check_causal(entry, tokens, terms.rng(2))
+    if entry.operations:
+        yield lambda: laws.check_chain(entry, tokens)
+        yield lambda: laws.check_laws(entry, tokens[:8])
+        yield lambda: laws.check_head(match.graded.head_s)
+    yield lambda: laws.check_generation(entry, reference, generated, [
+        reference.generate(each[:, : laws.PROMPT], each.shape[1] - laws.PROMPT) for each in generated
+    ])  # fmt: skip
+
+
+def check_usage(usage: Sequence[tuple[Usage, Usage]]) -> None:
+    """Did the entry's worker compute only when it was asked, and only by computing? Raises WorkerError."""
+    sides = [[each[side] for each in usage] for side in (0, 1)]
+    between, idle = [], []
+    for side in sides:
+        calls = max(1, sum(each.calls for each in side))
+        spare = sum(each.answering_wall_s - each.answering_cpu_s - each.waited_s for each in side)
+        between.append(sum(each.between_cpu_s for each in side) / calls)
+        idle.append(max(0.0, spare) / calls)
+    answering = sum(each.answering_cpu_s for each in sides[1]) / max(1, sum(each.calls for each in sides[1]))
+    if between[1] > BETWEEN_TIMES * between[0] + BETWEEN_S:
+        raise WorkerError(
+            "CPU between calls",
+            f"its worker computed {between[1] * 1e6:.0f} us between two calls, the baseline's "
+            f"{between[0] * 1e6:.0f} us: it must do nothing before it is asked",
+        )
+    if idle[1] > idle[0] + IDLE_S + IDLE_SHARE * answering:
+        raise WorkerError(
+            "wall-clock sanity",
+            f"a call took {idle[1] * 1e3:.1f} ms in which its worker neither computed nor waited for a core: "
+            f"sleeping, or work elsewhere",
+        )
+
+
+# -- what is graded ------------------------------------------------------------------------------------
+
+
+def _graded(event: Event, match: Match, reference: Any, terms: Terms) -> tuple[np.ndarray, np.ndarray, GradingSet]:
+    """All answers that were timed, the baseline's of the same inputs, and the set that they make."""
+    batches = match.graded.batches
+    inputs, labels, groups = (
+        np.concatenate([getattr(batch, name) for batch in batches]) for name in ("inputs", "labels", "groups")
+    )
+    numbered = np.unique(groups, return_inverse=True)[1]
+    expected = [reference.predict(inputs[at : at + 256]) for at in range(0, len(inputs), 256)]
+    graded = GradingSet(event.name, SPLIT, terms.seed, inputs, labels, numbered)
+    return np.concatenate(match.graded.logits), np.concatenate(expected), graded
+
+
+def rounded(quality: Quality) -> Quality:
+    """As it is shown: so coarse that the official split cannot be climbed by trying."""
+    step = STEPS[quality.metric]
+    return replace(
+        quality,
+        value=round(quality.value, 2),
+        baseline=round(quality.baseline, 2),
+        difference=round(round(quality.difference / step) * step, 4),
+        standard_error=round(quality.standard_error, 3),
+    )
+
+
+def _accuracies(quality: Quality, logits: np.ndarray, reference: np.ndarray, graded: GradingSet) -> dict[str, Any]:
+    accuracy, baseline = (
+        round(float((each.argmax(axis=-1) == graded.labels).mean()), 2) for each in (logits, reference)
+    )
+    return {
+        "accuracy": accuracy,
+        "baseline_accuracy": baseline,
+        "accuracy_ok": quality.ok,
+        "quality": quality.to_dict(),
+    }
+
+
+def _resources(event: Event, entry: Entry, baseline: Setup, setup: Setup, terms: Terms) -> dict[str, Any]:
+    """Peak memory, each in a fresh worker, and bytes of the weights."""
+    inputs = memory_inputs(load_dataset(event.name, SPLIT), terms.rng(3))
+    with workers(memory_setup(baseline), memory_setup(setup)) as started:
+        theirs, own = (peak_memory(worker, inputs) for worker in started)
+    return {
+        "peak_memory_bytes": own.peak_bytes,
+        "baseline_peak_memory_bytes": theirs.peak_bytes,
+        "memory_method": own.method,
+        "model_bytes": model_bytes(entry),
+        "baseline_model_bytes": sum(array.nbytes for array in baseline.weights.values()),
+    }
+
+
+def model_bytes(entry: Entry) -> int:
+    """Bytes of the weights in the file that the referee read, and of what more than code is packed in the source."""
+    import lzma
+
+    text = entry.source + (entry.kernel_source or "")
+    hidden = max(0, len(lzma.compress(text.encode())) - FREE_SOURCE_BYTES)
+    return max(1, sum(array.nbytes for array in entry.weights.values()) + hidden)
