@@ -24,7 +24,7 @@ from tinytorch.perf.workloads.datasets import load_dataset
 from tinytorch.perf.workloads.events import Event
 
 if TYPE_CHECKING:
-    from autograder.referee.official import Terms
+    from autograder.referee.officiate import Terms
 
 WARM, TIMED = 2, 5
 

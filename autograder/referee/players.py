@@ -1,7 +1,7 @@
 """One side of a match: a worker that is asked for answers, and whose valid answers are kept to be graded.
 
 Also the Decathlon's chain: the referee hands every operation's result to the next, so an operation that is timed is
-one that is graded. Does not: compare two sides (rounds) or judge the answers' quality (official).
+one that is graded. Does not: compare two sides (rounds) or judge the answers' quality (officiate).
 """
 
 from __future__ import annotations
