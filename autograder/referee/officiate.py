@@ -25,10 +25,10 @@ from autograder.referee.kernels import compile_kernel
 from autograder.referee.levels import Level, level_here
 from autograder.referee.memory import memory_setup, peak_memory
 from autograder.referee.players import Court, Player
-from autograder.referee.rounds import Match, Usage
+from autograder.referee.rounds import LEAST_ROUNDS, Match, Usage
 from autograder.referee.sandbox import Setup, Worker, WorkerError, workers
 from tinytorch.core.acceleration import add_custom_kernels
-from tinytorch.core.benchmarking import judge_quality, judged, make_results
+from tinytorch.core.benchmarking import floor_reason, judge_quality, judged, make_results
 from tinytorch.perf.entry import Entry, check_entry, load_entry
 from tinytorch.perf.evidence import division_of
 from tinytorch.perf.machine import describe_machine, one_blas_thread
@@ -64,7 +64,8 @@ class Terms:
     seed: int
     level: Level
     budget_s: float
-    interventions: bool
+    interventions: bool = True
+    least_rounds: int = LEAST_ROUNDS
 
     @property
     def commitment(self) -> str:
@@ -161,6 +162,7 @@ def _held(entry: Entry, event: Event, terms: Terms, opening: Report, scratch: Pa
     played = _match(event, baseline, setup, terms, reference)
     logits, reference_logits, graded = _graded(event, played.match, reference, terms)
     quality = rounded(judge_quality(event, logits, reference_logits, graded))
+    played.problems += _below_floor_somewhere(event, played.match, logits, reference_logits, graded)
     resources = _resources(event, entry, baseline, setup, terms)
     results = make_results(event, played.rounds, _accuracies(quality, logits, reference_logits, graded), resources)
     division, kl = division_of(logits, reference_logits)
@@ -224,7 +226,7 @@ def _match(event: Event, baseline: Setup, setup: Setup, terms: Terms, reference:
         second = Player(started[1], event, court, helper=first if event.rule == "decathlon" else None)
         source = Source(event.name, terms.rng(0))
         match = Match(event, first, second, source, terms.rng(1), revive)
-        played = Played(match.play(terms.budget_s), match)
+        played = Played(match.play(terms.budget_s, terms.least_rounds), match)
         for law in (*_laws(event, match, reference, terms), lambda: check_usage(match.usage)):
             try:
                 law()
@@ -286,6 +288,21 @@ def _graded(event: Event, match: Match, reference: Any, terms: Terms) -> tuple[n
     expected = [reference.predict(inputs[at : at + 256]) for at in range(0, len(inputs), 256)]
     graded = GradingSet(event.name, SPLIT, terms.seed, inputs, labels, numbered)
     return np.concatenate(match.graded.logits), np.concatenate(expected), graded
+
+
+def _below_floor_somewhere(
+    event: Event, match: Match, logits: np.ndarray, reference: np.ndarray, graded: GradingSet
+) -> Iterator[WorkerError]:
+    """Each kind of call keeps the floor, two standard errors aside: or a small share of calls could do without."""
+    kinds = np.repeat(match.graded.kinds, [len(batch.labels) for batch in match.graded.batches])
+    for kind in np.unique(kinds):
+        rows = kinds == kind
+        groups = np.unique(graded.groups[rows], return_inverse=True)[1]
+        part = replace(graded, inputs=graded.inputs[rows], labels=graded.labels[rows], groups=groups)
+        quality = judge_quality(event, logits[rows], reference[rows], part)
+        if quality.difference - 2 * quality.standard_error > event.floor:
+            words = floor_reason(rounded(quality).to_dict())
+            yield WorkerError("quality floor", f"in the calls of '{kind}': {words}")
 
 
 def rounded(quality: Quality) -> Quality:

@@ -13,11 +13,10 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from autograder.referee import protocol
 from autograder.referee.inputs import Batch, Source
 from autograder.referee.players import CASE_OF, OPERATIONS, Player, Times, operation_shapes
 from autograder.referee.sandbox import CALL_S, Worker, WorkerError
-from tinytorch.core.benchmarking import block_sizes, combine, is_settled, round_medians
+from tinytorch.core.benchmarking import block_sizes, is_settled, round_medians
 from tinytorch.perf.machine import no_garbage_collection
 from tinytorch.perf.records import Round
 from tinytorch.perf.workloads.events import Event
@@ -35,12 +34,14 @@ OPS_TIMED = ("embed", "normalize", "project", "attend", "feed_forward")
 class Graded:
     """Answers that were timed, with what they should have been."""
 
+    kinds: list[str] = field(default_factory=list)  # "batch 32" or "chain, batch 32"
     batches: list[Batch] = field(default_factory=list)
     logits: list[np.ndarray] = field(default_factory=list)
     generated: list[np.ndarray] = field(default_factory=list)
     head_s: list[tuple[float, float]] = field(default_factory=list)  # baseline's and entry's, untimed by the rules
 
-    def keep(self, batch: Batch, logits: np.ndarray) -> None:
+    def keep(self, kind: str, batch: Batch, logits: np.ndarray) -> None:
+        self.kinds.append(kind)
         self.batches.append(batch)
         self.logits.append(logits.astype(np.float32))
 
@@ -97,10 +98,11 @@ class Match:
         return 1 if kind == "generate" else int(kind.rpartition(" ")[2])
 
     def _predict(self, player: Player, batch: Batch) -> Times:
+        kind = f"batch {len(batch.inputs)}"
         logits, seconds = player.predict(batch.inputs)
         if player is self.players[1]:
-            self.graded.keep(batch, logits)
-        return {f"batch {len(batch.inputs)}": seconds}
+            self.graded.keep(kind, batch, logits)
+        return {kind: seconds}
 
     def _generate(self, player: Player, batch: Batch) -> Times:
         tokens, seconds = player.generate(batch.inputs[:, :PROMPT])
@@ -112,7 +114,7 @@ class Match:
         """The chain's times by operation; the head's is kept beside, since no discipline counts it."""
         logits, spent = player.chain(batch.inputs)
         if player is self.players[1]:
-            self.graded.keep(batch, logits)
+            self.graded.keep(f"chain, batch {len(batch.inputs)}", batch, logits)
         times: Times = {}
         for name, seconds in spent.items():
             case = f"{CASE_OF.get(name, name)}, batch {len(batch.inputs)}"
@@ -162,7 +164,7 @@ class Match:
             if least[1] > SLOWEST * least[0] + CALL_S / 10:
                 raise WorkerError(
                     "answers in time",
-                    f"'{kind}' takes {least[1]:.2g} s, more than {SLOWEST:.0f} times the baseline's {least[0]:.2g} s",
+                    f"'{kind}' takes {least[1]:.2g} s, over {SLOWEST:.0f} times the baseline's {least[0]:.2g} s",
                     self.players[1].worker.name,
                 )
             sizes[kind] = block_sizes(least[0], least[1], SHORTEST_S, LONGEST_S)
@@ -172,8 +174,8 @@ class Match:
         for case, seconds in self._listen(kind).items():
             self.echoes.setdefault(case, []).append(seconds)
 
-    def play(self, budget_s: float) -> list[Round]:
-        """Rounds until the interval is narrow enough or the budget is spent, at least 12."""
+    def play(self, budget_s: float, least: int = LEAST_ROUNDS) -> list[Round]:
+        """Rounds until the interval is narrow enough or the budget is spent, at least `least`."""
         for player in self.players:
             self._rebuild(player)
         sizes = self.calibrate()
@@ -181,12 +183,12 @@ class Match:
         rounds: list[Round] = []
         end = time.perf_counter() + budget_s
         cases = speed_cases(self.event)
-        while len(rounds) < LEAST_ROUNDS or (time.perf_counter() < end and len(rounds) < MOST_ROUNDS):
+        while len(rounds) < least or (time.perf_counter() < end and len(rounds) < MOST_ROUNDS):
             try:
                 rounds.append(self.round(sizes, slice_s, len(rounds)))
             except WorkerError as error:
                 self._after_death(error)
-            if len(rounds) >= LEAST_ROUNDS and is_settled(rounds, cases, TARGET):
+            if len(rounds) >= least and is_settled(rounds, cases, TARGET):
                 break
         return rounds
 
