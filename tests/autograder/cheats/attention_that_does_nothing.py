@@ -1,0 +1,30 @@
+"""transformer_decathlon | operations chain | offers an attention that gives v back"""
+
+import numpy as np
+
+from tinytorch.core.models import CharTransformer
+
+
+def honest(weights):
+    model = CharTransformer()
+    model.load_state_dict(weights)
+    return model
+
+
+class Cheat:
+    def __init__(self, weights):
+        self.model = honest(weights)
+
+    def predict(self, inputs):
+        return self.model.predict(inputs)
+
+    def generate(self, prompt, count):
+        return self.model.generate(prompt, count)
+
+    @property
+    def ops(self):
+        return self.model.ops | {"attend": lambda q, k, v: v}
+
+
+def build(weights):
+    return Cheat(weights)

@@ -1,0 +1,26 @@
+"""transformer_decathlon | generation continues the prompt | answers outside of the alphabet"""
+
+import numpy as np
+
+from tinytorch.core.models import CharTransformer
+
+
+def honest(weights):
+    model = CharTransformer()
+    model.load_state_dict(weights)
+    return model
+
+
+class Cheat:
+    def __init__(self, weights):
+        self.model = honest(weights)
+
+    def predict(self, inputs):
+        return self.model.predict(inputs)
+
+    def generate(self, prompt, count):
+        return np.concatenate([prompt, np.full((len(prompt), count), 1000)], axis=1)
+
+
+def build(weights):
+    return Cheat(weights)
