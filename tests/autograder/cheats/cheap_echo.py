@@ -1,4 +1,4 @@
-"""mlp_sprint | no gain | makes the empty call dear, because it is taken off"""
+"""mlp_sprint | no gain: echo of the baseline only | makes the empty call dear, because it is taken off"""
 
 import time
 

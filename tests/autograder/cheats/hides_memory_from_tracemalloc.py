@@ -1,4 +1,4 @@
-"""cnn_marathon | no gain | puts the counter of memory back to zero"""
+"""cnn_marathon | no gain: memory seen by the kernel | puts the counter of memory back to zero"""
 
 import tracemalloc
 

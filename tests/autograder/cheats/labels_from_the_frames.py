@@ -1,4 +1,4 @@
-"""mlp_sprint | no gain | looks for labels in every frame and object of its process"""
+"""mlp_sprint | no gain: no labels in the worker | looks for labels in every frame and object of its process"""
 
 import sys
 

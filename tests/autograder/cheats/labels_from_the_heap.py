@@ -1,4 +1,4 @@
-"""mlp_sprint | no gain | asks the garbage collector for arrays of labels"""
+"""mlp_sprint | no gain: no labels in the worker | asks the garbage collector for arrays of labels"""
 
 import gc
 

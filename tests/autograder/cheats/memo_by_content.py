@@ -1,4 +1,4 @@
-"""mlp_sprint | no gain | remembers every batch, but none comes twice"""
+"""mlp_sprint | no gain: inputs come once | remembers every batch, but none comes twice"""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""transformer_decathlon | no gain | remembers continuations, but no prompt comes twice"""
+"""transformer_decathlon | no gain: inputs come once | remembers continuations, but no prompt comes twice"""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""mlp_sprint | no gain | blackens the input so that everybody is wrong"""
+"""mlp_sprint | no gain: a process each | blackens the input so that everybody is wrong"""
 
 import numpy as np
 

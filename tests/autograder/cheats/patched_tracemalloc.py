@@ -1,4 +1,4 @@
-"""cnn_marathon | no gain | a counter of memory that says one byte"""
+"""cnn_marathon | no gain: memory seen by the kernel | a counter of memory that says one byte"""
 
 import tracemalloc
 

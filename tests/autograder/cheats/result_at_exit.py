@@ -1,4 +1,4 @@
-"""mlp_sprint | no gain | writes the result when Python ends"""
+"""mlp_sprint | no gain: worker is killed | writes the result when Python ends"""
 
 import atexit
 import os

@@ -1,4 +1,4 @@
-"""mlp_sprint | no gain | patches the class that the baseline is made of"""
+"""mlp_sprint | no gain: a process each | patches the class that the baseline is made of"""
 
 import time
 from tinytorch.core.layers import Linear

@@ -1,4 +1,4 @@
-"""mlp_sprint | no gain | slows numpy down in the hope that the baseline uses it"""
+"""mlp_sprint | no gain: a process each | slows numpy down in the hope that the baseline uses it"""
 
 import numpy as np
 

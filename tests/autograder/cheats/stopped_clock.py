@@ -1,4 +1,4 @@
-"""mlp_sprint | no gain | puts a clock in place that stands still"""
+"""mlp_sprint | no gain: clock outside | puts a clock in place that stands still"""
 
 import time
 

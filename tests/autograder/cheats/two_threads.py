@@ -1,4 +1,4 @@
-"""mlp_sprint | no gain | computes each half in its own thread"""
+"""mlp_sprint | no gain: CPU of all threads | computes each half in its own thread"""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,0 +1,56 @@
+"""Every known cheat is refused by the check that its first line names, or gains nothing by it.
+
+A cheat is a submission.py in `cheats/`; its first line says `event | check | what it tries`. A new cheat is a new
+file. "no gain: ..." is accepted as what it is: an entry as fast as it honestly is.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from autograder.referee.levels import level_here
+from autograder.referee.officiate import Terms, judge
+from tinytorch.perf.entry import Entry
+from tinytorch.perf.records import Report
+from tinytorch.perf.workloads.baselines import load_baseline
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the walls and the clock are Linux's")
+CHEATS = sorted((Path(__file__).parent / "cheats").glob("*.py"))
+UNEARNED = 1.10
+
+
+def play(path: Path) -> Report:
+    event = promise(path)[0]
+    weights = load_baseline(event).state_dict()
+    entry = Entry(path.parent, "Cheats", event, "", "", path.read_text(), weights, None, "0" * 64)
+    terms = Terms(seed=7, level=level_here(), budget_s=0.1, interventions=False, least_rounds=6)
+    return judge(entry, terms)
+
+
+def promise(path: Path) -> list[str]:
+    """Event, check, and what is tried."""
+    return path.read_text().split('"""')[1].split(" | ")
+
+
+@pytest.mark.parametrize("path", CHEATS, ids=lambda path: path.stem)
+def test_a_cheat_is_refused_or_gains_nothing(path):
+    check, result = promise(path)[1], play(path)
+    if check.startswith("no gain"):
+        assert result["speedup_vs_baseline"] <= UNEARNED and result["event_score"] <= UNEARNED
+    else:
+        assert check in result["checks"], result["reasons"]
+        assert not result["ranked"]
+
+
+def test_there_are_cheats_for_every_event():
+    events = [promise(path)[0] for path in CHEATS]
+    assert len(events) >= 45
+    assert min(events.count(event) for event in set(events)) >= 5 and len(set(events)) == 3
+
+
+def test_graded_inputs_do_not_leave_in_an_error_message():
+    result = play(next(path for path in CHEATS if path.stem == "tells_what_it_sees"))
+    assert "PIXELS" not in "".join(result["reasons"])

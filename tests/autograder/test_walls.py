@@ -1,0 +1,118 @@
+"""The walls hold, the self-test says so, and it fails loudly for every wall that is left out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autograder.referee import sandbox
+from autograder.referee.levels import LAYERS_OF, LevelError, find_level, self_test
+from autograder.referee.sandbox import LAYERS, ROOT, Setup, WorkerError, workers
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the walls are Linux's")
+
+PLAIN = """
+class Model:
+    def predict(self, inputs):
+        return inputs[:, :10] * 1.0
+
+def build(weights):
+    return Model()
+"""
+ONES = np.ones((2, 784), np.float32)
+
+
+def test_all_walls_hold_on_this_machine():
+    assert self_test(LAYERS) == []
+
+
+@pytest.mark.parametrize("off", ["limits", "landlock", "seccomp", "bubblewrap"])
+def test_the_self_test_names_a_wall_that_is_off(off):
+    wrong = self_test([layer for layer in LAYERS if layer != off], promised=LAYERS)
+    assert wrong and all(each.startswith(f"{off}: can ") for each in wrong)
+
+
+def test_a_wall_that_is_too_narrow_fails_too(monkeypatch):
+    monkeypatch.setattr(sandbox, "MEMORY_BYTES", 1 << 26)
+    with pytest.raises(LevelError, match="no worker behind"):
+        self_test(LAYERS_OF[2])
+
+
+def test_what_does_not_hold_lowers_the_level_and_says_why():
+    level = find_level(test=lambda layers: ["bubblewrap: can fork"] if "bubblewrap" in layers else [])
+    assert level.number == 2 and "level 3 does not hold here: bubblewrap: can fork" in level.notes[0]
+
+
+def test_without_user_namespaces_it_falls_to_level_2_and_says_so(monkeypatch):
+    refuse = [sys.executable, "-c", "raise SystemExit('bwrap: No permissions to create new namespace')"]
+    monkeypatch.setattr(sandbox, "bubblewrap", lambda setup, info: refuse)
+    level = find_level()
+    assert level.number == 2 and "level 3 does not hold here: no worker behind" in level.notes[0]
+
+
+def test_level_1_is_provisional():
+    assert find_level(at_most=1).provisional and not find_level(at_most=2).provisional
+
+
+def test_no_level_is_an_error_with_every_reason():
+    with pytest.raises(LevelError, match="level 3 .* level 2 .* level 1 "):
+        find_level(test=lambda layers: ["nothing holds"])
+
+
+def test_a_user_who_is_not_root_reaches_the_same_level():
+    python = Path(sys.base_prefix) / "bin" / "python3"
+    lines = (
+        "import sys; sys.path[:0] = sys.argv[1:]; from autograder.referee.levels import find_level; "
+        "print(find_level().number)"
+    )
+    packages = sysconfig.get_path("purelib")
+    for interpreter in (str(python), f"/usr/bin/python3.{sys.version_info.minor}"):
+        try:
+            run = subprocess.run(
+                [interpreter, "-c", lines, str(ROOT), packages],
+                capture_output=True,
+                text=True,
+                user=65534 if not hasattr(sandbox.os, "getuid") or sandbox.os.getuid() == 0 else None,
+                env={"PATH": "/usr/bin:/bin"},
+                cwd="/",
+            )
+        except (PermissionError, FileNotFoundError):
+            continue  # an interpreter below somebody's closed home
+        assert run.stdout.strip() in ("2", "3"), run.stderr
+        return
+    pytest.skip("no interpreter of this version that another user may run")
+
+
+def test_the_environment_of_a_worker_holds_nothing_of_ours(monkeypatch):
+    monkeypatch.setenv("SECRET_OF_THE_CLASS", "42")
+    seen = "import os\n" + PLAIN.replace("inputs[:, :10] * 1.0", "1.0 * len(os.environ) + inputs[:, :10] * 0")
+    setup = Setup(seen, {})
+    with workers(setup) as (worker,):
+        (answer,), _ = worker.call(sandbox.protocol.PREDICT, (ONES,), [(2, 10)])
+    assert (
+        answer[0, 0] <= len(sandbox.environment(setup)) + 2
+    )  # the shell's PWD and the like, nothing of this process
+
+
+def test_a_worker_that_dies_is_told_from_one_that_hangs(monkeypatch):
+    monkeypatch.setattr(sandbox, "CALL_S", 0.2)
+    for line, check in (("import os; os._exit(3)", "worker lives"), ("while True: pass", "answers in time")):
+        broken = PLAIN.replace("return inputs", f"{line}\n        return inputs").replace(
+            ": pass\n", ":\n            pass\n"
+        )
+        with workers(Setup(broken, {})) as (worker,), pytest.raises(WorkerError) as caught:
+            worker.call(sandbox.protocol.PREDICT, (ONES,), [(2, 10)])
+        assert caught.value.check == check
+
+
+def test_a_stopped_worker_does_nothing():
+    busy = "import threading\nthreading.Thread(target=lambda: [0 for _ in iter(int, 1)], daemon=True).start()\n"
+    with workers(Setup(busy + PLAIN, {})) as (worker,):
+        worker.pause()
+        settled = [worker.cpu_s() for _ in range(2000)][-1000:]
+        assert settled[0] == settled[-1]
