@@ -1,7 +1,7 @@
 """run an entry folder officially: isolated, timed from outside, graded on inputs never seen.
 
-    python -m autograder referee ENTRY            # a report; exit code 0 ranked, 1 not ranked, 2 it could not be run
-    official(model)                               # the same from a notebook, "official on this machine"
+    python -m autograder referee ENTRY            # a report; exit code 0 ranked, 1 not, 2 it could not be run
+    official(model)                               # the same from a notebook
 
 What it guarantees, by which check, and what not: docs/referee.md. In here: `officiate` holds the run together,
 `rounds` and `players` play, `laws` and `memory` check, `levels` tests the walls, `sandbox`, `jail`, `protocol` and
@@ -56,8 +56,11 @@ def official(
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command line takes."""
     parser.add_argument("entry", help="folder with entry.json, submission.py and weights.npz")
-    parser.add_argument("--store", metavar="URL", help="append the result to this store (a path or a database URL)")
+    parser.add_argument(
+        "--store", metavar="URL", help="append the result to this store (a path or a database URL)"
+    )
     parser.add_argument("--json", action="store_true", help="print the whole result as JSON")
     parser.add_argument("--seed", type=int, help="of all inputs; by default a secret one is drawn")
     parser.add_argument("--level", type=int, choices=(1, 2, 3), help="walls at most that high; by default all")

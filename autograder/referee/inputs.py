@@ -1,6 +1,6 @@
-"""Inputs that nobody has seen, with their labels: from the official split, altered by a secret seed, each used once.
+"""Inputs that nobody has seen, with their labels: official split, altered by a secret seed, each used once.
 
-What is timed is what is graded, so every input that a worker gets comes from here. Does not: show a worker a label.
+What is timed is graded, so every input that a worker gets comes from here. Does not: show a worker a label.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The jail that a worker locks itself into before it meets a student's code: limits, Landlock and seccomp by ctypes.
+"""The jail that a worker locks itself into before it meets a student's code: limits, Landlock, seccomp.
 
-Needs no root, no package and no user namespace, and costs 0.4 ms. Linux on x86-64 and arm64; elsewhere `enter`
-raises for what it cannot do, and the level says so. Does not: decide which layers are asked for (sandbox), nor
+By ctypes: needs no root, no package and no user namespace, and costs 0.4 ms. Linux on x86-64 and
+arm64; elsewhere JailError, and the level says so. Does not: decide which layers are asked for (sandbox), nor
 believe that they hold (levels tests them from inside).
 """
 

@@ -1,7 +1,7 @@
-"""Compiles an entry's kernel.c, behind the same walls as everything else of a student's, with the flags of the course.
+"""Compiles an entry's kernel.c behind the same walls as a student's other code, with the flags of the course.
 
-`ghosts` makes a library with the same names in which every function returns at once: an entry that needs its kernel
-then answers otherwise. Does not: load a library; the worker's submission does, from the global KERNEL.
+`ghosts` makes a library with the same names in which every function returns at once: an entry that needs its
+kernel then answers otherwise. Does not: load a library; the worker's submission does, from the global KERNEL.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ ALLOWED = (
     "tgkill",
 )  # gcc starts cc1, as and ld
 COMPILE = (
-    "import sys; sys.path[:0] = sys.argv[1].split(chr(10)); from autograder.referee.kernels import compile_inside; "
-    "compile_inside(*sys.argv[2:])"
+    "import sys; sys.path[:0] = sys.argv[1].split(chr(10)); "
+    "from autograder.referee.kernels import compile_inside; compile_inside(*sys.argv[2:])"
 )
 
 

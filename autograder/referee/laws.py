@@ -1,13 +1,15 @@
-"""What must hold whoever computes: causality, honest generation, and operations that do their own work and no other's.
+"""What must hold whoever computes: causality, honest generation, operations that do their own work alone.
 
-An operation is tested by laws that every honest one obeys, whatever its weights: a projection is affine, attention is
-an average of v, a feed-forward layer looks at one position alone. So no work can hide in the one that is not timed,
-or in the one whose ratio is clipped. All raise WorkerError with the name of the check. Does not: time anything.
+An operation is tested by laws that every honest one obeys, whatever its weights: a projection is affine,
+attention is an average of v, a feed-forward layer looks at one position alone. So no work can hide in the one
+that is not timed, or in the one whose ratio is clipped. All raise WorkerError with the name of the check.
+Does not: time anything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -45,11 +47,10 @@ def check_chain(player: Player, tokens: np.ndarray) -> None:
     )
 
 
-def check_laws(player: Player, tokens: np.ndarray) -> None:
-    """Every operation that the entry offers obeys the laws of its kind, on what the model itself feeds it."""
+def check_operation(player: Player, name: str, tokens: np.ndarray) -> None:
+    """An operation that the entry offers obeys the laws of its kind, on what the model itself feeds it."""
     x = player.operate("embed", (tokens,))[0][0]
-    for name in player.operations & LAWS.keys():
-        LAWS[name](player, tokens, x)
+    LAWS[name](player, tokens, x)
 
 
 def _embeds(player: Player, tokens: np.ndarray, x: np.ndarray) -> None:
@@ -62,22 +63,18 @@ def _embeds(player: Player, tokens: np.ndarray, x: np.ndarray) -> None:
 
 def _normalizes(player: Player, tokens: np.ndarray, x: np.ndarray) -> None:
     for index in range(2 * BLOCKS + 1):
-        _alone("normalize", lambda given, index=index: player.operate("normalize", (given,), index)[0], x)
+        _alone("normalize", partial(_apply, player, "normalize", index), x)
         plain = player.operate("normalize", (x,), index)[0][0]
         scaled = player.operate("normalize", (4 * x + 1,), index)[0][0]
         differ("operation: normalize", "normalize depends on the scale of its input", scaled, plain)
 
 
 def _affine(name: str) -> Callable[[Player, np.ndarray, np.ndarray], None]:
-    """The law of a projection: alone at each position, and the mean of two inputs gives the mean of the results."""
+    """The law of a projection: alone at each position, and the mean of two inputs gives the mean of results."""
 
     def law(player: Player, tokens: np.ndarray, x: np.ndarray) -> None:
         for block in range(1 if name == "head" else BLOCKS):
-            number = -1 if name == "head" else block
-
-            def apply(given: np.ndarray, number: int = number) -> Arrays:
-                return player.operate(name, (given,), number)[0]
-
+            apply = partial(_apply, player, name, -1 if name == "head" else block)
             _alone(name, apply, x)
             y = np.roll(x, 5, axis=1)[::-1]
             means = apply((x + y) / 2)
@@ -105,7 +102,7 @@ def _attends(player: Player, tokens: np.ndarray, x: np.ndarray) -> None:
 
 def _feeds(player: Player, tokens: np.ndarray, x: np.ndarray) -> None:
     for block in range(BLOCKS):
-        _alone("feed_forward", lambda given, block=block: player.operate("feed_forward", (given,), block)[0], x)
+        _alone("feed_forward", partial(_apply, player, "feed_forward", block), x)
 
 
 LAWS: dict[str, Callable[[Player, np.ndarray, np.ndarray], None]] = {
@@ -117,6 +114,10 @@ LAWS: dict[str, Callable[[Player, np.ndarray, np.ndarray], None]] = {
     "feed_forward": _feeds,
     "head": _affine("head"),
 }
+
+
+def _apply(player: Player, name: str, number: int, x: np.ndarray) -> Arrays:
+    return player.operate(name, (x,), number)[0]
 
 
 def _alone(name: str, apply: Callable[[np.ndarray], Arrays], x: np.ndarray) -> None:
@@ -138,16 +139,13 @@ def check_head(times: Sequence[tuple[float, float]]) -> None:
         )
 
 
-def check_generation(
-    player: Player, reference: CharTransformer, generated: Sequence[np.ndarray], own: Sequence[np.ndarray]
-) -> None:
-    """Generated text is the model's own first choice, and as likely, by the baseline's judgement, as the baseline's.
+def check_generation(player: Player, reference: CharTransformer, generated: Sequence[np.ndarray]) -> None:
+    """Generated text is the model's own first choice, and by the baseline's judgement as likely as its own.
 
     The second closes a hole of the first: a model could recognise what it has generated.
 
     Args:
         generated: continuations (1, T) that were timed.
-        own: the baseline's of the same prompts.
     """
     tokens = np.concatenate(generated)
     chosen = player.predict(tokens)[0][:, PROMPT - 1 : -1].argmax(axis=-1)
@@ -155,9 +153,11 @@ def check_generation(
     if share < GREEDY_SHARE:
         raise WorkerError(
             "generation is greedy",
-            f"only {share:.1%} of the generated tokens are the first choice of predict, expected {GREEDY_SHARE:.0%}",
+            f"only {share:.1%} of the generated tokens are the first choice of predict, not {GREEDY_SHARE:.0%}",
         )
-    worse = _bits(reference, tokens) - _bits(reference, np.concatenate(own))
+    worse = _bits(reference, tokens) - _bits(
+        reference, reference.generate(tokens[:, :PROMPT], tokens.shape[1] - PROMPT)
+    )
     if worse > LIKELIHOOD_MARGIN:
         raise WorkerError(
             "generation is likely",

@@ -1,12 +1,13 @@
 """Peak memory of a model in a fresh worker, seen from outside where that can be seen.
 
 The worker loads its model once so that its code is there; then the referee sets the kernel's high-water mark back,
-has it load again and run twice. What tracemalloc saw inside counts where it is more: pages are coarse. A worker that
-hides memory from tracemalloc is still seen by the kernel. Does not: time anything.
+has it load again and run twice. What tracemalloc saw inside counts where it is more: pages are coarse. A worker
+that hides memory from tracemalloc is still seen by the kernel. Does not: time anything.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,14 +40,13 @@ def peak_memory(worker: Worker, inputs: np.ndarray) -> Memory:
     return Memory(max(grown, traced, 1), "fresh worker: larger of tracemalloc and resident high-water mark")
 
 
-def _growth(worker: Worker, run: object) -> int:
+def _growth(worker: Worker, run: Callable[[], object]) -> int:
     status = Path(f"/proc/{worker.pid}/status")
     try:
         Path(f"/proc/{worker.pid}/clear_refs").write_text("5", encoding="ascii")
     except OSError:
         return 0  # this system does not let one: tracemalloc alone
     before = _high_water_bytes(status)
-    assert callable(run)
     run()
     return _high_water_bytes(status) - before
 

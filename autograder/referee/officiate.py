@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -244,11 +245,9 @@ def _laws(event: Event, match: Match, reference: Any, terms: Terms) -> Iterator[
     yield lambda: laws.check_causal(entry, tokens, terms.rng(2))
     if entry.operations:
         yield lambda: laws.check_chain(entry, tokens)
-        yield lambda: laws.check_laws(entry, tokens[:8])
+        yield from (partial(laws.check_operation, entry, name, tokens[:8]) for name in sorted(entry.operations))
         yield lambda: laws.check_head(match.graded.head_s)
-    yield lambda: laws.check_generation(entry, reference, generated, [
-        reference.generate(each[:, : laws.PROMPT], each.shape[1] - laws.PROMPT) for each in generated
-    ])  # fmt: skip
+    yield lambda: laws.check_generation(entry, reference, generated)
 
 
 def check_usage(usage: Sequence[tuple[Usage, Usage]]) -> None:
@@ -344,7 +343,7 @@ def _resources(event: Event, entry: Entry, baseline: Setup, setup: Setup, terms:
 
 
 def model_bytes(entry: Entry) -> int:
-    """Bytes of the weights in the file that the referee read, and of what more than code is packed in the source."""
+    """Bytes of the weights in the file that the referee read, and of what more than code the source carries."""
     import lzma
 
     text = entry.source + (entry.kernel_source or "")

@@ -1,7 +1,7 @@
 """One side of a match: a worker that is asked for answers, and whose valid answers are kept to be graded.
 
-Also the Decathlon's chain: the referee hands every operation's result to the next, so an operation that is timed is
-one that is graded. Does not: compare two sides (rounds) or judge the answers' quality (officiate).
+Also the Decathlon's chain: the referee hands every operation's result to the next, so an operation that is timed
+is one that is graded. Does not: compare two sides (rounds) or judge the answers' quality (officiate).
 """
 
 from __future__ import annotations
@@ -67,12 +67,17 @@ class Player:
         return {name for name, there in zip(OPERATIONS, self.worker.offered, strict=True) if there}
 
     def ask(
-        self, code: int, given: Sequence[np.ndarray], shapes: Sequence[protocol.Shape], **more: int
+        self,
+        code: int,
+        given: Sequence[np.ndarray],
+        shapes: Sequence[protocol.Shape],
+        operation: int = 0,
+        number: int = 0,
     ) -> tuple[list[np.ndarray], float]:
         """Arrays of exactly `shapes` and CPU seconds. Raises WorkerError."""
         self.court.give(self.worker)
         self.calls += 1
-        return self.worker.call(code, given, shapes, **more)
+        return self.worker.call(code, given, shapes, operation, number)
 
     def predict(self, inputs: np.ndarray) -> tuple[np.ndarray, float]:
         """Logits, finite, and CPU seconds."""

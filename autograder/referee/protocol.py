@@ -1,7 +1,8 @@
 """How the referee and its worker speak: a fixed header through a pipe, arrays through shared memory.
 
-The same header goes both ways, so an echo costs what a call costs. Neither side unpickles anything, and the referee
-believes nothing that a header says: it compares it with what it expects. Does not: start, jail or time anybody.
+The same header goes both ways, so an echo costs what a call costs. Neither side unpickles anything, and the
+referee believes nothing that a header says: it compares it with what it expects.
+Does not: start, jail or time anybody.
 """
 
 from __future__ import annotations

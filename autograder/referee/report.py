@@ -16,6 +16,7 @@ WALLS = {
 
 
 def as_json(result: Mapping[str, Any]) -> str:
+    """The whole result, as it is stored."""
     return json.dumps(result, indent=2, allow_nan=False)
 
 
@@ -40,7 +41,8 @@ def _lines(result: Mapping[str, Any]) -> Iterator[str]:
 
 def _figures(result: Mapping[str, Any]) -> Iterator[str]:
     low, high = result["speedup_ci"]
-    yield f"  speed      {result['speedup_vs_baseline']:.2f}x the baseline [{low:.2f}, {high:.2f}], {result['verdict']}"
+    speed, verdict = result["speedup_vs_baseline"], result["verdict"]
+    yield f"  speed      {speed:.2f}x the baseline [{low:.2f}, {high:.2f}], {verdict}"
     low, high = result["event_score_ci"]
     medal = f", {result['medal']}" if result["medal"] else ""
     yield f"  event      score {result['event_score']:.2f} [{low:.2f}, {high:.2f}]{medal}"

@@ -1,4 +1,4 @@
-"""The match: baseline and entry in pairs, in random order, on inputs used once; what was timed is kept for grading.
+"""The match: baseline and entry in pairs, in random order, on inputs used once; what was timed is graded.
 
 The clock is the CPU time of all threads of the worker, which the kernel keeps and the referee reads. What a call
 costs without a model in it is measured on the baseline's worker, in the same round, and taken off both sides.
@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 
 from autograder.referee.inputs import Batch, Source
-from autograder.referee.players import CASE_OF, OPERATIONS, Player, Times, operation_shapes
+from autograder.referee.players import CASE_OF, Player, Times, operation_shapes
 from autograder.referee.sandbox import CALL_S, Worker, WorkerError
+from autograder.referee.worker import OPERATIONS
 from tinytorch.core.benchmarking import block_sizes, is_settled, round_medians
 from tinytorch.perf.machine import no_garbage_collection
 from tinytorch.perf.records import Round

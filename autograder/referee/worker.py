@@ -1,7 +1,7 @@
 """What runs inside the jail: takes an order and an array, gives an array back. Nothing it says is believed.
 
-It holds no clock, no label, no seed and no verdict, so there is nothing in here to steal or to forge. The student's
-code is imported after the jail is closed. Does not: know whether it serves the baseline or an entry.
+It holds no clock, no label, no seed and no verdict, so there is nothing in here to steal or to forge. The
+student's code is imported after the jail is closed. Does not: know whether it serves the baseline or an entry.
 """
 
 from __future__ import annotations

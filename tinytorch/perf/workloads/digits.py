@@ -86,7 +86,7 @@ def perturb(images: np.ndarray, rng: np.random.Generator, copies: int = 4, stren
 
 
 def perturb_alike(images: np.ndarray, warp: np.ndarray) -> np.ndarray:
-    """Pictures (n, 784) all changed by the same `warp` (1, 2, 3) of `random_warps`: for many at a fifth of the price."""
+    """Pictures (n, 784) all changed by the same `warp` (1, 2, 3) of `random_warps`: at half the price."""
     _check(images)
     padded = np.pad(images.reshape(-1, SIDE, SIDE), ((0, 0), (1, 2), (1, 2))).reshape(len(images), -1)
     x, y = (each.ravel() for each in _sources(warp))  # (784,)
