@@ -83,9 +83,13 @@ def run(options: argparse.Namespace) -> int:
     except (LevelError, RefereeError) as error:
         print(f"referee: {error}", file=sys.stderr)
         return 2
-    if options.store:
-        from tinytorch.perf.store import Store
+    if options.store and result["event_name"]:  # what is no entry at all is nobody's submission
+        from tinytorch.perf.store import Store, StoreError
 
-        result = Store(options.store).append(result)
+        try:
+            result = Store(options.store).append(result)
+        except StoreError as error:
+            print(f"referee: the result could not be stored: {error}", file=sys.stderr)
+            return 2
     print(as_json(result) if options.json else as_text(result))
     return 0 if result["ranked"] else 1
