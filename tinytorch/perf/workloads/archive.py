@@ -40,7 +40,7 @@ def _npy(name: str, array: np.ndarray) -> bytes:
     import io
 
     stream = io.BytesIO()
-    np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+    np.lib.format.write_array(stream, np.asarray(array, order="C"), allow_pickle=False)
     return stream.getvalue()
 
 
