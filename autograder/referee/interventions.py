@@ -17,11 +17,12 @@ from autograder.referee.inputs import SPLIT
 from autograder.referee.kernels import ghosts
 from autograder.referee.sandbox import Setup, Worker, WorkerError, workers
 from tinytorch.core.benchmarking import claimed_families, evidence_scores, innovation_score
-from tinytorch.perf.entry import Entry
-from tinytorch.perf.evidence import PROBES, Intervention, Run, facts_from_runs, interventions
+from tinytorch.perf.entry import Entry, rebuilt
+from tinytorch.perf.evidence import PROBES, Facts, Intervention, Run, facts_from_runs, gather_facts, interventions
 from tinytorch.perf.records import Evidence, Report
+from tinytorch.perf.workloads.baselines import load_baseline
 from tinytorch.perf.workloads.datasets import load_dataset
-from tinytorch.perf.workloads.events import Event
+from tinytorch.perf.workloads.events import Event, get_event
 
 if TYPE_CHECKING:
     from autograder.referee.officiate import Terms
@@ -44,19 +45,36 @@ def innovation_of(
     if not terms.interventions:
         return _report([], claimed, {})
     probes = load_dataset(event.name, SPLIT).batch(PROBES[event.name], terms.rng(4))
-    shape = event.output_shape(probes)
-    runs = {
-        each.name: carry_out(each, changed(setup, each, entry, scratch), probes, shape)
-        for each in interventions(entry, dict(baseline.weights), terms.seed)
-    }
-    own = carry_out(replace_name(baseline), baseline, probes, shape)
-    facts = facts_from_runs(entry, dict(baseline.weights), runs, own, answers, memory_ratio)
+    facts = _facts(entry, baseline, setup, terms, probes, answers, memory_ratio, scratch)
     found = [
         Evidence(family, round(points, 2), finding, family in claimed)
         for family, (points, finding) in evidence_scores(facts).items()
     ]
     found.sort(key=lambda each: -each.score)
     return _report(found, claimed, facts.to_dict())
+
+
+def _facts(
+    entry: Entry,
+    baseline: Setup,
+    setup: Setup,
+    terms: Terms,
+    probes: np.ndarray,
+    answers: tuple[np.ndarray, np.ndarray, np.ndarray],
+    memory_ratio: float,
+    scratch: Path,
+) -> Facts:
+    """By looking at the model where it is the library's own, else by interventions in workers."""
+    model = rebuilt(entry)
+    if model is not None:
+        return gather_facts(model, load_baseline(entry.event_name), probes, answers, memory_ratio)
+    shape = get_event(entry.event_name).output_shape(probes)
+    runs = {
+        each.name: carry_out(each, changed(setup, each, entry, scratch), probes, shape)
+        for each in interventions(entry, baseline.weights, terms.seed)
+    }
+    own = carry_out(unchanged(baseline), baseline, probes, shape)
+    return facts_from_runs(entry, baseline.weights, runs, own, answers, memory_ratio)
 
 
 def _report(found: list[Evidence], claimed: set[str], facts: dict[str, Any]) -> Report:
@@ -69,7 +87,7 @@ def _report(found: list[Evidence], claimed: set[str], facts: dict[str, Any]) -> 
     )
 
 
-def replace_name(baseline: Setup) -> Intervention:
+def unchanged(baseline: Setup) -> Intervention:
     """The baseline's own run, timed, in the form of an intervention that changes nothing."""
     return Intervention("baseline", dict(baseline.weights), None, False, True, "what the entry is compared with")
 

@@ -6,7 +6,7 @@ padding, dead copies and attributes earn nothing. Does not: turn facts into poin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -242,3 +242,151 @@ def kernel_speedup(model: Any, inputs: np.ndarray) -> float:
         model.predict(inputs)
         ratios.append((middle - start) / max(clock.now_s() - middle, 1e-9))
     return float(np.median(ratios[1:]))
+
+
+# -- entries, whose code is not trusted: the referee runs what is listed here, each in a process of its own ----
+
+PROBES = {"mlp_sprint": 256, "cnn_marathon": 64, "transformer_decathlon": 8}  # inputs of a run
+MOST_SHUFFLED = 24  # arrays that are shuffled one by one, the largest first
+CLOSED_NAT = 0.01  # mean divergence of the answers up to which a network counts as the same
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """What to change before the entry answers once more."""
+
+    name: str
+    weights: Mapping[str, np.ndarray]  # what build gets
+    source: str | None  # in place of submission.py
+    kernel_off: bool  # numba's functions and kernel.c's replaced by such as do nothing
+    timed: bool
+    proves: str
+
+
+@dataclass(frozen=True)
+class Run(Record):
+    """What came of one intervention; no logits where the entry broke: then what was changed was used."""
+
+    name: str
+    logits: np.ndarray | None
+    time_s: float | None = None
+
+
+def interventions(entry: Any, baseline_weights: Mapping[str, np.ndarray], seed: int) -> tuple[Intervention, ...]:
+    """All runs that facts_from_runs needs for an entry with `weights`, `source` and `kernel_source`."""
+    names = _shuffled_names(entry.weights)
+
+    def shuffled(chosen: Sequence[str]) -> dict[str, np.ndarray]:
+        changed = dict(entry.weights)
+        return changed | {name: _permutation(changed[name], seed + at) for at, name in enumerate(chosen)}
+
+    listed = [
+        Intervention("as is", dict(entry.weights), None, False, True, "what the others are compared with"),
+        Intervention("all shuffled", shuffled(names), None, False, False, "the file carries the model"),
+    ]
+    for name in names:
+        listed.append(Intervention(f"shuffled: {name}", shuffled([name]), None, False, False, f"{name} is used"))
+    if _has_kernels(entry):
+        listed.append(
+            Intervention("without kernels", dict(entry.weights), None, True, True, "the kernels are used")
+        )
+    return tuple(listed)
+
+
+def facts_from_runs(
+    entry: Any,
+    baseline_weights: Mapping[str, np.ndarray],
+    runs: Mapping[str, Run],
+    baseline: Run,
+    answers: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    memory_ratio: float | None = None,
+) -> Facts:
+    """Facts about an entry from what its interventions gave; `answers` as in gather_facts."""
+    own = [Stored(name, array, array, 32.0) for name, array in baseline_weights.items() if array.size >= SMALLEST]
+    names = _shuffled_names(entry.weights)
+    used = [name for name in names if _run_moved(runs["as is"], runs[f"shuffled: {name}"])]
+    arrays = {name: entry.weights[name] for name in used}
+    live = [Stored(name, array, array, _stored_bits(array, own)) for name, array in arrays.items()]
+    counts = [_count(weight) for weight in live]
+    size = max(1, sum(counts))
+    return Facts(
+        weights=sum(
+            round(n * np.count_nonzero(w.stored) / w.stored.size) for n, w in zip(counts, live, strict=True)
+        ),
+        baseline_weights=sum(int(np.count_nonzero(weight.values)) for weight in own),
+        bits_per_weight=sum(n * w.bits for n, w in zip(counts, live, strict=True)) / size if live else 32.0,
+        dead_tensors=len(names) - len(used),
+        unmoved=_unmoved_share(runs["as is"], runs["all shuffled"]),
+        structured=sum(counts) < sum(weight.values.size for weight in own),
+        provenance=_provenance(live, own),
+        agreement=None if answers is None else wrong_agreement(*answers),
+        kernel="own" if _has_kernels(entry) else "",
+        kernel_speedup=_kernel_worth(runs, baseline),
+        memory_ratio=memory_ratio,
+        packed_ratio=_packed_ratio(live),
+    )
+
+
+def division_of(logits: np.ndarray, baseline_logits: np.ndarray) -> tuple[str, float]:
+    """("closed" or "open", mean Kullback-Leibler divergence in nat of the answers from the baseline's).
+
+    Closed is the same network, computed otherwise; open is any other above the floor.
+    """
+    expected, found = (_log_probabilities(each) for each in (baseline_logits, logits))
+    divergence = max(0.0, float((np.exp(expected) * (expected - found)).sum(axis=-1).mean()))
+    return ("closed" if divergence <= CLOSED_NAT else "open"), divergence
+
+
+def _log_probabilities(logits: np.ndarray) -> np.ndarray:
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def _shuffled_names(weights: Mapping[str, np.ndarray]) -> list[str]:
+    """Large arrays that hold weights; a bitmap of kept places is none, and breaks when it is shuffled."""
+    large = [name for name, array in weights.items() if array.size >= SMALLEST and not name.endswith(":bitmap")]
+    return sorted(large, key=lambda name: -weights[name].nbytes)[:MOST_SHUFFLED]
+
+
+def _has_kernels(entry: Any) -> bool:
+    return entry.kernel_source is not None or "numba" in entry.source
+
+
+def _run_moved(before: Run, after: Run) -> bool:
+    """Did the change move the outputs? What breaks the entry was used by it."""
+    if before.logits is None or after.logits is None:
+        return before.logits is not None
+    return not float(np.abs(after.logits - before.logits).max()) <= MOVED * float(before.logits.std())
+
+
+def _unmoved_share(before: Run, after: Run) -> float:
+    if before.logits is None or after.logits is None:
+        return 0.0
+    return float((after.logits.argmax(axis=-1) == before.logits.argmax(axis=-1)).mean())
+
+
+def _stored_bits(array: np.ndarray, own: Sequence[Stored]) -> float:
+    """Bits of a weight as stored; bytes that hold several are known by the sizes of the baseline's matrices."""
+    sizes = {weight.values.size for weight in own}
+    if array.dtype.itemsize == 1 and array.size not in sizes:
+        for bits in (4, 2, 3, 5, 6, 7):
+            if any(array.size == (size * bits + 7) // 8 for size in sizes):
+                return float(bits)
+    return 8.0 * array.dtype.itemsize
+
+
+def _count(weight: Stored) -> int:
+    """How many weights an array holds."""
+    return round(weight.stored.nbytes * 8 / weight.bits)
+
+
+def _share_kept(stored: np.ndarray) -> float:
+    return np.count_nonzero(stored) / stored.size
+
+
+def _kernel_worth(runs: Mapping[str, Run], baseline: Run) -> float:
+    """How much faster than the baseline, if the answers need the kernels; else 1: a decoy is worth nothing."""
+    run, without = runs["as is"], runs.get("without kernels")
+    if without is None or not _run_moved(run, without) or not run.time_s or not baseline.time_s:
+        return 1.0
+    return max(1.0, baseline.time_s / run.time_s)
