@@ -25,6 +25,7 @@ from tinytorch.perf.workloads.scenarios import PROMPT, speed_cases
 
 LEAST_ROUNDS, MOST_ROUNDS = 12, 60
 SHORTEST_S, LONGEST_S = 2e-4, 5e-3  # of a block; the CPU clock is exact, so shorter ones than in practice do
+MOST_TASKS = 48  # in a block: every answer is kept to be graded
 TARGET = 0.01
 SLOWEST = 20.0  # times the baseline: slower entries are not worth minutes of timing
 LEAST_SHARE = 0.25  # of an echo's time that is left to a call at least: nothing takes no time
@@ -168,7 +169,8 @@ class Match:
                     f"'{kind}' takes {least[1]:.2g} s, over {SLOWEST:.0f} times the baseline's {least[0]:.2g} s",
                     self.players[1].worker.name,
                 )
-            sizes[kind] = block_sizes(least[0], least[1], SHORTEST_S, LONGEST_S)
+            first, second = block_sizes(least[0], least[1], SHORTEST_S, LONGEST_S)
+            sizes[kind] = min(first, MOST_TASKS), min(second, MOST_TASKS)
         return sizes
 
     def _hear(self, kind: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import select
 import shutil
 import signal
 import site
@@ -219,6 +220,7 @@ class Worker:
         """
         message = protocol.header(code, operation, number, given)
         protocol.poison(self._outputs, 8 * sum(int(np.prod(shape)) + 8 for shape in shapes))
+        self._expect_silence()
         wall, start = time.perf_counter(), self.cpu_s()
         protocol.write(self._inputs, given)
         self._send(message)
@@ -231,6 +233,11 @@ class Worker:
             expected = ", ".join(map(str, shapes))
             raise WorkerError("exact shape", f"answered with shape {got}, expected {expected}", self.name)
         return answers, max(seconds, 1e-7)
+
+    def _expect_silence(self) -> None:
+        """Nothing may lie in the pipe before a question: it would be the answer to none."""
+        if select.select([self._replies], [], [], 0)[0] and os.read(self._replies, 1):
+            raise WorkerError("one answer a question", "the worker answered before it was asked", self.name)
 
     def _order(self, code: int, operation: int, number: int, given: Sequence[np.ndarray]) -> None:
         protocol.write(self._inputs, given)

@@ -26,7 +26,7 @@ def play(path: Path) -> Report:
     event = promise(path)[0]
     weights = load_baseline(event).state_dict()
     entry = Entry(path.parent, "Cheats", event, "", "", path.read_text(), weights, None, "0" * 64)
-    terms = Terms(seed=7, level=level_here(), budget_s=0.1, interventions=False, least_rounds=6)
+    terms = Terms(seed=7, level=level_here(), budget_s=0.1, interventions=False, least_rounds=5)
     return judge(entry, terms)
 
 
@@ -41,7 +41,7 @@ def test_a_cheat_is_refused_or_gains_nothing(path):
     if check.startswith("no gain"):
         assert result["speedup_vs_baseline"] <= UNEARNED and result["event_score"] <= UNEARNED
     else:
-        assert check in result["checks"], result["reasons"]
+        assert set(check.split(" or ")) & set(result["checks"]), result["reasons"]
         assert not result["ranked"]
 
 

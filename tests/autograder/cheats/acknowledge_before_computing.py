@@ -1,4 +1,4 @@
-"""mlp_sprint | finite answers | says that it is done before it is"""
+"""mlp_sprint | finite answers or one answer a question | says that it is done before it is"""
 
 import gc
 

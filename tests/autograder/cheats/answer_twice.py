@@ -1,4 +1,4 @@
-"""mlp_sprint | finite answers | leaves the next answer in the pipe before the next question"""
+"""mlp_sprint | finite answers or one answer a question | leaves the next answer in the pipe before the next question"""
 
 import gc
 
