@@ -1,0 +1,141 @@
+"""An entry folder is read without running it; every hostile file is told why it is none."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+from tinytorch.core.acceleration import add_custom_kernels
+from tinytorch.core.caching import add_kv_cache
+from tinytorch.core.compression import apply_pruning
+from tinytorch.core.models import MLP
+from tinytorch.core.quantization import apply_quantization
+from tinytorch.perf.entry import EntryError, check_entry, load_entry, read_weights, rebuilt, save_entry
+from tinytorch.perf.workloads.baselines import load_baseline
+from tinytorch.perf.workloads.datasets import load_dataset
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return save_entry(MLP(hidden=(4,), rng=np.random.default_rng(0)), tmp_path / "entry", "Owls", "mlp_sprint")
+
+
+def npz(**members):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def npy(array, **more):
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, array, **more)
+    return stream.getvalue()
+
+
+def with_header(text):
+    header = text.encode().ljust(118) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
+HOSTILE = {
+    "object array": (npz(**{"a.npy": npy(np.array([{}], object), allow_pickle=True)}), "plain numbers"),
+    "bare pickle": (pickle.dumps({"a": 1}), "no .npz file"),
+    "bomb": (npz(**{"a.npy": npy(np.zeros(9 << 20))}), "unpacks to more than"),
+    "dense bomb": (npz(**{"a.npy": npy(np.zeros(6 << 20, np.uint8)) + b"x"}), "bytes follow|claims to unpack"),
+    "absurd shape": (
+        npz(**{"a.npy": with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (10**12,)}")}),
+        "header|bytes follow",
+    ),
+    "too few bytes": (
+        npz(**{"a.npy": with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (9,)}")}),
+        "bytes follow",
+    ),
+    "a path": (npz(**{"../../evil.npy": npy(np.zeros(2))}), "expected names like"),
+    "another kind of member": (npz(**{"a.pkl": b"x"}), "expected names like"),
+    "huge header": (
+        npz(**{"a.npy": b"\x93NUMPY\x01\x00" + (60000).to_bytes(2, "little") + b"(" * 60000}),
+        "no readable header",
+    ),
+    "NaN": (npz(**{"a.npy": npy(np.array([np.nan]))}), "NaN or infinite"),
+    "structured": (npz(**{"a.npy": npy(np.zeros(2, [("x", "f4")]))}), "plain numbers"),
+    "cut off": (npz(**{"a.npy": npy(np.zeros(2))})[:60], "damaged"),
+    "empty": (b"", "no .npz file"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_weights_are_refused(folder, name):
+    content, reason = HOSTILE[name]
+    (folder / "weights.npz").write_bytes(content)
+    with pytest.raises(EntryError, match=reason):
+        read_weights(folder / "weights.npz")
+    assert len(check_entry(folder)) == 1
+
+
+def test_every_reason_is_listed_at_once(folder):
+    (folder / "entry.json").write_text(json.dumps({"team_name": "", "event_name": "chess"}))
+    (folder / "submission.py").write_bytes(b"\xff")
+    (folder / "weights.npz").unlink()
+    (folder / "notes.txt").write_text("")
+    found = " | ".join(check_entry(folder))
+    for reason in (
+        "unexpected 'notes.txt'",
+        "weights.npz is missing",
+        "team_name is empty",
+        "unknown event",
+        "UTF-8",
+    ):
+        assert reason in found
+
+
+@pytest.mark.parametrize("name", ["weights.npz", "submission.py", "entry.json"])
+def test_a_link_is_no_file(folder, name):
+    (folder / name).rename(folder.parent / name)
+    os.symlink(folder.parent / name, folder / name)
+    assert any(f"{name} cannot be read" in reason for reason in check_entry(folder))
+
+
+def test_a_file_over_its_limit_is_not_read(folder):
+    (folder / "submission.py").write_text("#" * (1 << 17))
+    assert any("submission.py is larger than" in reason for reason in check_entry(folder))
+
+
+def test_the_hash_knows_every_byte(folder):
+    before = load_entry(folder).sha256
+    (folder / "submission.py").write_text((folder / "submission.py").read_text() + "\n")
+    assert load_entry(folder).sha256 != before
+
+
+@pytest.mark.parametrize("event", ["mlp_sprint", "cnn_marathon", "transformer_decathlon"])
+def test_a_model_comes_back_after_any_combination_of_verbs(event, tmp_path):
+    model = add_custom_kernels(
+        apply_quantization(apply_pruning(load_baseline(event), 0.3, fine_tune=False)), version=3
+    )
+    model = apply_pruning(model, 0.4, structured=True, fine_tune=False)
+    model = add_kv_cache(model) if event == "transformer_decathlon" else model
+    again = rebuilt(load_entry(save_entry(model, tmp_path / "entry", "Owls", event)))
+    probe = load_dataset(event).batch(3, np.random.default_rng(0))
+    assert np.array_equal(again.predict(probe), model.predict(probe))
+
+
+@pytest.mark.parametrize(
+    "change", [("MLP(", "print(MLP("), ("(784, 4)", "(9 ** 9 ** 9,)"), ("import numpy as np", "import os")]
+)
+def test_only_what_save_entry_wrote_is_rebuilt_in_this_process(folder, change):
+    text = (folder / "submission.py").read_text()
+    assert rebuilt(load_entry(folder)) is not None and change[0] in text
+    (folder / "submission.py").write_text(text.replace(*change))
+    assert rebuilt(load_entry(folder)) is None
+
+
+def test_a_class_of_ones_own_is_told_what_to_write(tmp_path):
+    with pytest.raises(EntryError, match=r"write submission.py with build\(weights\)"):
+        save_entry(object(), tmp_path / "entry", "Owls", "mlp_sprint")
