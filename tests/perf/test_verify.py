@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from tinytorch.core.caching import add_kv_cache
 from tinytorch.core.models import CharTransformer
 from tinytorch.perf.verify import (
     VerifyError,
+    check_fresh_answers,
     check_language_model,
     checked_answer,
     checked_description,
@@ -118,6 +121,44 @@ def test_an_interrupt_is_no_broken_model():
 
     with pytest.raises(KeyboardInterrupt):
         answer(interrupted)
+
+
+# ---------------------------------------------------------------- fresh answers
+
+OTHERS = PICTURES[::-1]
+
+
+def sums(images):
+    """Honest: other pictures, other logits."""
+    return images.sum(axis=1, dtype=np.float32)[:, None] * np.arange(10, dtype=np.float32)
+
+
+def remembered():
+    """A cheat: works the first batch of a shape out and keeps the answer."""
+    kept = {}
+    return lambda images: kept.setdefault(images.shape, sums(images))
+
+
+def test_who_answers_a_new_batch_anew_is_fresh():
+    check_fresh_answers(Model(sums), PICTURES, OTHERS, MLP_SPRINT)
+
+
+def test_who_answers_a_new_batch_with_the_old_logits_is_told():
+    words = "Model.predict answered a new batch with exactly the logits of the batch before: caching?"
+    with pytest.raises(VerifyError, match=re.escape(words)):
+        check_fresh_answers(Model(remembered()), PICTURES, OTHERS, MLP_SPRINT)
+
+
+@pytest.mark.parametrize("value", [0, 7])
+def test_one_constant_answer_is_left_to_the_floor(value):
+    check_fresh_answers(Model(lambda images: logits(images) + np.arange(10) * value), PICTURES, OTHERS, MLP_SPRINT)
+
+
+def test_remembered_answers_to_tokens_are_told_and_honest_ones_are_not():
+    kept = NETWORK.predict(TOKENS)
+    check_fresh_answers(NETWORK, TOKENS, TOKENS[::-1], TRANSFORMER_DECATHLON)
+    with pytest.raises(VerifyError, match="caching"):
+        check_fresh_answers(Model(lambda tokens: kept), TOKENS, TOKENS[::-1], TRANSFORMER_DECATHLON)
 
 
 # ---------------------------------------------------------------- language models

@@ -74,6 +74,23 @@ def _checked_array(answer: Any, shape: tuple[int, ...], source: str) -> np.ndarr
     return answer
 
 
+def check_fresh_answers(model: Any, first: np.ndarray, second: np.ndarray, event: Event) -> None:
+    """Is a new batch answered anew? `first` and `second` are different inputs of one shape, at least two rows.
+
+    An answer that is the same for every row passes: it knows nothing, and the floor stops it.
+
+    Raises:
+        VerifyError: both batches get exactly the same logits, or one of the answers is not valid.
+    """
+    before, after = (checked_answer(model, inputs, event) for inputs in (first, second))
+    rows = before.reshape(-1, event.classes)
+    if np.array_equal(before, after) and (rows != rows[0]).any():
+        raise VerifyError(
+            f"{_name(model)}.predict answered a new batch with exactly the logits of the batch before: caching? "
+            f"Work every answer out from the inputs it was given"
+        )
+
+
 def check_language_model(model: Any, baseline: Any, tokens: np.ndarray, event: Event) -> None:
     """Is the model causal, are its operations those of its answers, and does it generate what it predicts?
 
