@@ -162,6 +162,25 @@ def _innermost(traceback: TracebackType | None) -> str:
     return "" if traceback is None else traceback.tb_frame.f_code.co_qualname
 
 
+@contextmanager
+def refuses(error: type[Exception], *words: str, why: str) -> Iterator[None]:
+    """The block must raise `error`, and its message must hold all `words`.
+
+    Raises:
+        AssertionError: nothing was raised (it says `why` something should have been), or a word is missing.
+    """
+    refusal = None
+    try:
+        yield
+    except error as raised:
+        refusal = raised
+    if refusal is None:
+        raise AssertionError(why)
+    missing = [word for word in words if word not in str(refusal)]
+    if missing:
+        raise AssertionError(f"the error says what came; yours does not say {missing}: {refusal}")
+
+
 # -- time that passes only when it is spent ------------------------------------------------------------
 
 
