@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tinytorch.core.benchmarking import CompetitionProfiler, TinyMLPerfCompetitionPlus, make_results
 from tinytorch.core.profiler import Clock
 from tinytorch.perf import checks
 from tinytorch.perf.checks import CheckError, FakeClock, FakeTask, given
+from tinytorch.perf.machine import at_new_places
 from tinytorch.perf.verify import VerifyError, checked_answer
-from tinytorch.perf.workloads.datasets import load_dataset
-from tinytorch.perf.workloads.events import MLP_SPRINT, get_event
+from tinytorch.perf.workloads.datasets import Dataset, load_dataset
+from tinytorch.perf.workloads.events import EVENTS, MLP_SPRINT, get_event
 
 REFERENCE = '''
 class Wrong(ValueError): """A mistake."""
@@ -207,6 +209,107 @@ def test_a_timed_model_takes_its_time_in_every_case_of_a_toy_scenario():
     tasks = scenario.prepare(checks.TimedModel(clock, 2), scenario.inputs(np.random.default_rng(0)))
     tasks["b"]()
     assert sorted(tasks) == ["a", "b"] and clock.now_s() == 2
+
+
+def test_a_timed_model_takes_a_time_for_each_call_or_one_by_its_inputs():
+    clock = FakeClock()
+    in_turn, by_size = checks.TimedModel(clock, iter([5.0, 1.0])), checks.TimedModel(clock, lambda x: 0.5 * len(x))
+    in_turn.predict(np.ones(1))
+    assert clock.now_s() == 5
+    in_turn.predict(np.ones(1))
+    by_size.predict(np.ones(4))
+    assert clock.now_s() == 8
+    with pytest.raises(AssertionError, match="'' was called more often than this check expected"):
+        in_turn.predict(np.ones(1))
+
+
+def test_copies_of_a_timed_model_at_new_places_share_its_clock_its_times_and_its_notes():
+    clock, rng = FakeClock(), np.random.default_rng(0)
+    model = checks.TimedModel(clock, iter([1.0, 2.0]), "m", answer=lambda inputs: inputs + 1)
+    for copy in (at_new_places(model, rng), at_new_places(model, rng)):
+        assert copy is not model and copy.predict(np.zeros(1)) == 1
+    assert clock.now_s() == 3 and clock.log == ["m", "m"] and clock.inputs == {"m": [bytes(8), bytes(8)]}
+
+
+def test_a_toy_dataset_keeps_what_was_drawn_and_looks_like_its_event():
+    dataset, rng = checks.toy_dataset("cnn_marathon"), np.random.default_rng(0)
+    first, second = dataset.batch(3, rng), dataset.batch(3, rng)
+    assert isinstance(dataset, Dataset) and first.shape == (3, 28, 28, 1) and first.dtype == np.uint8
+    assert dataset.drawn == [first.tobytes(), second.tobytes()] and first.tobytes() != second.tobytes()
+    graded = dataset.grading_set(0, copies=2)
+    assert len(graded) == len(graded.labels) == len(graded.groups) == 2 * len(dataset)
+    assert len(dataset.drawn) == 2, "grading draws nothing that is timed"
+
+
+def test_toy_tokens_have_a_label_for_every_position():
+    dataset = checks.toy_dataset("transformer_decathlon")
+    inputs, labels = next(dataset.training_batches(5, np.random.default_rng(0)))
+    assert inputs.shape == labels.shape == (5, 64) and inputs.max() < 66
+
+
+def timed(clock, seconds):
+    return checks.TimedModel(clock, seconds, seconds, checks.zeros_model("mlp_sprint").predict)
+
+
+def test_a_whole_comparison_runs_on_toys():
+    clock = FakeClock()
+    profiler = CompetitionProfiler(budget_s=1e-3, seed=1, clock=clock)
+    results = profiler.benchmark_model(timed(clock, 1e-3), checks.toy_dataset("mlp_sprint"), timed(clock, 2e-3))
+    assert results["speedup_vs_baseline"] == pytest.approx(2) and results["accuracy_ok"]
+    assert len(results["rounds"]) == profiler.LEAST_ROUNDS
+
+
+def test_toys_tell_whether_rounds_were_timed_on_fresh_inputs_and_both_models_on_the_same():
+    clock, dataset = FakeClock(), checks.toy_dataset("mlp_sprint")
+    CompetitionProfiler(budget_s=1e-3, seed=1, clock=clock).measure_rounds(
+        timed(clock, 2e-3), timed(clock, 1e-3), dataset
+    )
+    assert len(set(dataset.drawn)) == len(dataset.drawn), "fresh inputs"
+    assert set(clock.inputs[1e-3]) == set(dataset.drawn) >= set(clock.inputs[2e-3]), "the same for both"
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_toy_rounds_quality_and_resources_make_results(name):
+    results = make_results(
+        get_event(name), checks.toy_rounds(name, 2.0), checks.toy_quality(name), checks.toy_resources(4.0, 0.5)
+    )
+    assert results["speedup_vs_baseline"] == pytest.approx(2) and results["accuracy_ok"]
+    assert results["baseline_peak_memory_bytes"] == 4 * results["peak_memory_bytes"]
+
+
+def test_toy_rounds_spread_around_their_ratio():
+    logs = [each.log_ratios["batch 1"] for each in checks.toy_rounds("mlp_sprint", 2.0, count=5, spread=0.2)]
+    assert np.diff(logs) == pytest.approx([0.1] * 4) and np.median(logs) == pytest.approx(np.log(2))
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_toy_quality_is_worse_by_what_was_said(name):
+    floor = get_event(name).floor
+    good, bad = checks.toy_quality(name, floor * 0.9), checks.toy_quality(name, floor * 1.1)
+    assert (good["accuracy_ok"], bad["accuracy_ok"]) == (True, False)
+    assert abs(bad["quality"]["value"] - bad["quality"]["baseline"]) == pytest.approx(floor * 1.1)
+
+
+def toy_competition(profiler, detector):
+    competition = TinyMLPerfCompetitionPlus(store=checks.ToyStore(), profiler=profiler)
+    competition.innovation_detector = detector
+    return competition
+
+
+def test_a_toy_competition_takes_an_entry():
+    profiler = checks.ToyProfiler(checks.toy_results("mlp_sprint", 3.0, memory_ratio=4.0))
+    competition = toy_competition(profiler, detector := checks.ToyDetector(0.5))
+    model = checks.zeros_model("mlp_sprint")
+    stored = competition.submit_entry("A", "mlp_sprint", model, "int8", "https://example.org")
+    assert stored["composite_score"] == pytest.approx(0.7 * 3 + 0.3 * 0.5) and stored["ranked"]
+    assert competition.store.kept == [stored] == competition.store.submissions("mlp_sprint")
+    assert profiler.asked[0][0] is model and detector.asked[0]["memory_ratio"] == 4
+    assert competition.store.submissions("cnn_marathon") == []
+
+
+def test_a_toy_store_refuses_what_json_does():
+    with pytest.raises(ValueError, match="JSON"):
+        checks.ToyStore().append({"speedup_vs_baseline": float("nan")})
 
 
 def test_a_toy_round_holds_the_ratios_it_was_given():

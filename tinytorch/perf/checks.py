@@ -10,8 +10,10 @@ costs that cell alone. At home nothing is replaced. Does not: know an answer, gi
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib.util
+import json
 import math
 import os
 import sys
@@ -26,10 +28,10 @@ import numpy as np
 
 from tinytorch.core.profiler import Clock
 from tinytorch.perf.evidence import Facts
-from tinytorch.perf.records import Report, Round
-from tinytorch.perf.workloads.datasets import GradingSet
+from tinytorch.perf.records import Quality, Report, Round
+from tinytorch.perf.workloads.datasets import Batch, Dataset, GradingSet
 from tinytorch.perf.workloads.events import get_event
-from tinytorch.perf.workloads.scenarios import Scenario, Task
+from tinytorch.perf.workloads.scenarios import DISCIPLINES, Scenario, Task, speed_cases
 
 REFERENCE = "TINYMLPERF_REFERENCE"  # in the environment: path of the reference module
 _MODULE = "_tinymlperf_reference"  # its private name, so that it is never mistaken for the student's
@@ -185,12 +187,13 @@ def refuses(error: type[Exception], *words: str, why: str) -> Iterator[None]:
 
 
 class FakeClock(Clock):
-    """A `Clock` that stands still until somebody spends time; `log` keeps who did."""
+    """A `Clock` that stands still until somebody spends time; `log` keeps who did, `inputs` what they got."""
 
     def __init__(self, overhead_s: float = 0.0) -> None:
         self.name = "fake"
         self.time_s, self.waiting_s, self.overhead_s = 0.0, 0.0, overhead_s
         self.log: list[Any] = []
+        self.inputs: dict[Any, list[bytes]] = {}  # name of a `TimedModel` -> the bytes of each input, in order
 
     def wall_s(self) -> float:
         return self.time_s
@@ -216,11 +219,49 @@ class FakeTask(Task):
         super().__init__(((clock.spend, (seconds / calls, name)),) * calls)
 
 
-class TimedModel:
-    """A model without answers whose `predict` takes `seconds` of a fake clock and logs `name`."""
+Seconds = float | Iterator[float] | Callable[[np.ndarray], float]  # the same for each call, one a call, by inputs
 
-    def __init__(self, clock: FakeClock, seconds: float, name: Any = "") -> None:
-        self.predict: Callable[[np.ndarray], None] = lambda inputs: clock.spend(seconds, name)
+
+class TimedModel:
+    """A model whose `predict` takes `seconds` of a fake clock, logs `name` and keeps what it was asked.
+
+    Copies at new places still spend the same clock's time.
+
+    Args:
+        seconds: of every call; or an iterator, which gives each call its own; or a function of the inputs.
+        answer:  (N, ...) inputs -> logits; without it the model times, but has no valid answers.
+    """
+
+    def __init__(
+        self,
+        clock: FakeClock,
+        seconds: Seconds,
+        name: Any = "",
+        answer: Callable[[np.ndarray], Any] = lambda inputs: None,
+    ) -> None:
+        take = _taking(seconds, name)
+
+        def predict(inputs: np.ndarray) -> Any:
+            clock.spend(take(inputs), name)
+            clock.inputs.setdefault(name, []).append(inputs.tobytes())
+            return answer(inputs)
+
+        self.predict = predict  # a closure: `at_new_places` copies lists and objects, and would copy the clock's
+        self.weights = np.ones((16, 16), dtype=np.float32)
+
+
+def _taking(seconds: Seconds, name: Any) -> Callable[[np.ndarray], float]:
+    if callable(seconds):
+        return seconds
+    if isinstance(seconds, Iterator):
+        return lambda inputs: _next_of(seconds, name)
+    return lambda inputs: seconds
+
+
+def _next_of(seconds: Iterator[float], name: Any) -> float:
+    for each in seconds:
+        return each
+    raise AssertionError(f"the model {name!r} was called more often than this check expected")
 
 
 def toy_scenario(*cases: str) -> Scenario:
@@ -233,6 +274,49 @@ def toy_scenario(*cases: str) -> Scenario:
             case: Task(((model.predict, (inputs,)),)) for case in cases or ("batch 1",)
         },
     )
+
+
+class ToyDataset(Dataset):
+    """Random inputs in the shape of an event, with random labels; `drawn` keeps every batch's bytes."""
+
+    ROWS = 40  # clean inputs; a grading set has `copies` times as many
+
+    def __init__(self, event: str) -> None:
+        super().__init__(event)
+        self.drawn: list[bytes] = []
+
+    def _fresh(self, size: int, rng: np.random.Generator) -> np.ndarray:
+        inputs = self._random(size, rng)
+        self.drawn.append(inputs.tobytes())
+        return inputs
+
+    def _random(self, size: int, rng: np.random.Generator) -> np.ndarray:
+        event = get_event(self.event)
+        if event.task == "tokens":
+            return rng.integers(event.classes, size=(size, *event.input_shape))
+        return rng.integers(256, size=(size, *event.input_shape), dtype=np.uint8)
+
+    def _clean(self, split: str) -> Batch:
+        inputs, labels, _ = self._varied(np.random.default_rng(0), 1)
+        return inputs, labels
+
+    def _stream(self, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
+        while True:
+            inputs = self._random(batch_size, rng)
+            yield inputs, self._labels(inputs, rng)
+
+    def _varied(self, rng: np.random.Generator, copies: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        inputs = self._random(self.ROWS * copies, rng)
+        return inputs, self._labels(inputs, rng), np.tile(np.arange(self.ROWS), copies)
+
+    def _labels(self, inputs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        event = get_event(self.event)
+        return rng.integers(event.classes, size=event.output_shape(inputs)[:-1])
+
+
+def toy_dataset(event_name: str) -> ToyDataset:
+    """A dataset that costs nothing to draw from and keeps what was drawn."""
+    return ToyDataset(event_name)
 
 
 # -- toy records ---------------------------------------------------------------------------------------
@@ -249,6 +333,68 @@ def toy_round(ratios: Mapping[str, float], candidate_s: float = 1.0, seed: int =
         wall_s=1.0,
         waited_s=0.0,
         other_cpu_s=0.0,
+    )
+
+
+def toy_rounds(event_name: str, ratio: float = 2.0, count: int = 12, spread: float = 0.0) -> list[Round]:
+    """Rounds with every timed case of an event, in which the candidate is `ratio` times faster, give or take.
+
+    The log ratios rise evenly from `spread` below that of `ratio` to `spread` above; a candidate's call takes 1 s.
+    """
+    event = get_event(event_name)
+    cases = set(speed_cases(event))
+    if event.rule == "decathlon":
+        cases |= {case for each in DISCIPLINES.values() for case in each}
+    steps = np.linspace(-spread, spread, count)
+    return [
+        toy_round(dict.fromkeys(sorted(cases), ratio * math.exp(step)), seed=seed)
+        for seed, step in enumerate(steps.tolist())
+    ]
+
+
+def toy_quality(event_name: str, difference: float = 0.0, standard_error: float = 0.001) -> dict[str, Any]:
+    """What `CompetitionProfiler.measure_quality` gives for a model `difference` worse than its baseline."""
+    event = get_event(event_name)
+    baseline = 0.9 if event.metric == "accuracy" else 2.0
+    value = baseline - difference if event.metric == "accuracy" else baseline + difference
+    ok, borderline = difference <= event.floor, abs(difference - event.floor) < standard_error
+    judged = (difference, standard_error, event.floor, ok, borderline)
+    quality = Quality(event.metric, value, baseline, *judged, seed=0, examples=160)
+    return {
+        "accuracy": 0.9 - difference,
+        "baseline_accuracy": 0.9,
+        "accuracy_ok": quality.ok,
+        "quality": quality.to_dict(),
+    }
+
+
+def toy_resources(memory_ratio: float = 1.0, size_ratio: float = 1.0) -> dict[str, Any]:
+    """What `CompetitionProfiler.measure_resources` gives; the ratios are baseline / model."""
+    return {
+        "peak_memory_bytes": 1000,
+        "baseline_peak_memory_bytes": round(1000 * memory_ratio),
+        "memory_method": "toy",
+        "model_bytes": 1000,
+        "baseline_model_bytes": round(1000 * size_ratio),
+    }
+
+
+def toy_results(event_name: str, speed: float = 2.0, difference: float = 0.0, memory_ratio: float = 1.0) -> Report:
+    """As much of what `CompetitionProfiler.benchmark_model` gives as an entry is made of."""
+    interval = [speed, speed]
+    return Report(
+        event_name=event_name,
+        speedup_vs_baseline=speed,
+        speedup_ci=interval,
+        verdict="faster" if speed > 1 else "slower",
+        event_score=speed,
+        event_score_ci=interval,
+        medal=None,
+        **toy_quality(event_name, difference),
+        **toy_resources(memory_ratio),
+        rounds=[each.to_dict() for each in toy_rounds(event_name, speed)],
+        seed=0,
+        machine={"processor": "toy", "blas": "toy", "clock": "fake"},
     )
 
 
@@ -293,6 +439,57 @@ def toy_facts(**found: Any) -> Facts:
         "packed_ratio": 1.0,
     }
     return Facts(**(untouched | found))
+
+
+# -- a toy competition ---------------------------------------------------------------------------------
+
+
+class ToyStore:
+    """Keeps submissions in the list `kept`; what `perf.store.Store` does, without a file."""
+
+    def __init__(self) -> None:
+        self.kept: list[Report] = []
+
+    def append(self, submission: Mapping[str, Any]) -> Report:
+        stamped = dict(submission) | {"id": len(self.kept) + 1, "submitted_at": "2025-01-01T00:00:00Z"}
+        self.kept.append(Report(json.loads(json.dumps(stamped, allow_nan=False))))  # refuses what a real one does
+        return self.kept[-1]
+
+    def submissions(self, event: str | None = None) -> list[Report]:
+        return [each for each in self.kept if event in (None, each["event_name"])]
+
+
+class ToyProfiler:
+    """Stands in a profiler's place: gives `results` for any model, and keeps what it was asked in `asked`."""
+
+    def __init__(self, results: Mapping[str, Any]) -> None:
+        self.results = results
+        self.asked: list[tuple[Any, Dataset, Any]] = []
+
+    def benchmark_model(self, optimized_model: Any, dataset: Dataset, baseline_model: Any = None) -> Report:
+        self.asked.append((optimized_model, dataset, baseline_model))
+        return Report(copy.deepcopy(dict(self.results)))
+
+
+class ToyDetector:
+    """Stands in a detector's place: finds `score`, whatever the words; keeps what it was asked in `asked`."""
+
+    def __init__(self, score: float = 0.5) -> None:
+        self.score = score
+        self.asked: list[dict[str, Any]] = []
+
+    def analyze_innovation(
+        self,
+        model: Any,
+        optimization_description: str = "",
+        event_name: str | None = None,
+        memory_ratio: float | None = None,
+    ) -> Report:
+        asked = {"model": model, "optimization_description": optimization_description}
+        self.asked.append(asked | {"event_name": event_name, "memory_ratio": memory_ratio})
+        return Report(
+            innovation_score=self.score, detected_techniques=[], claimed_techniques=[], evidence=[], facts={}
+        )
 
 
 # -- toy models ----------------------------------------------------------------------------------------
