@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from tinytorch.perf.machine import (
 )
 from tinytorch.perf.records import Evidence, Leaderboard, Quality, Report, Round, Speedup, Standing
 from tinytorch.perf.verify import (
+    check_fresh_answers,
     check_language_model,
     check_model,
     checked_answer,
@@ -57,6 +58,7 @@ __all__ = [
     "TinyMLPerf",
     "TinyMLPerfCompetitionPlus",
     "answers",
+    "best_of_teams",
     "block_sizes",
     "both_at_new_places",
     "centre_and_interval",
@@ -70,6 +72,7 @@ __all__ = [
     "example_errors",
     "floor_reason",
     "geometric_mean_time",
+    "innovation_report",
     "innovation_score",
     "is_settled",
     "judge_quality",
@@ -77,6 +80,7 @@ __all__ = [
     "machine_notes",
     "make_leaderboard",
     "make_results",
+    "measure",
     "medal",
     "open_store",
     "paired_difference",
@@ -94,6 +98,7 @@ __all__ = [
     "time_pairs",
     "verdict",
     "weight_bytes",
+    "winners_by_weight",
 ]
 
 
@@ -105,12 +110,25 @@ class BenchmarkError(ValueError):
     """The benchmark cannot give an honest answer; the message says what came, what was expected, what to do."""
 
 
+# cell: measure
+def measure(function: Callable[[], object], runs: int, warmup: int = 0) -> list[float]:
+    """Wall-clock seconds of each of `runs` calls, in order, after `warmup` calls that are not timed."""
+    for _ in range(warmup):
+        function()
+    times_s = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        function()
+        times_s.append(time.perf_counter() - start)
+    return times_s
+
+
 # cell: time-block
 def time_block(clock: Clock, tasks: Sequence[Task]) -> float:
     """Seconds for one task, averaged over a block in which each of `tasks` runs once.
 
-    What reading the clock costs is taken off, and so is the time this thread spent waiting for a core, where the
-    system tells it (see `Clock`).
+    What reading the clock costs (`clock.overhead_s`) is taken off, and so is the time this thread spent waiting
+    for a core, where the system tells it (see `Clock`). Never below 1 ns, so that it has a logarithm.
     """
     calls = [call for task in tasks for call in task.calls]  # no method call of ours inside the clock
     start = clock.now_s()
@@ -125,8 +143,11 @@ def block_sizes(
 ) -> tuple[int, int]:
     """How many tasks make a block for each side, so that both blocks take the same time.
 
-    A block lasts as long as the slower side's single task, at least `shortest_s`. Above `longest_s` equal length
-    would cost more than it gains, and the faster side's block stays that short.
+    A block lasts as long as the slower side's single task, but at least `shortest_s` and at most `longest_s`: a
+    side whose one task is longer than that has a block of one task. Numbers are rounded, and at least 1.
+
+    Args:
+        baseline_s, candidate_s: seconds for one task.
     """
     length_s = min(max(baseline_s, candidate_s, shortest_s), max(longest_s, shortest_s))
     return max(1, round(length_s / baseline_s)), max(1, round(length_s / candidate_s))
@@ -136,7 +157,7 @@ def block_sizes(
 def time_pair(
     clock: Clock, baseline: Sequence[Task], candidate: Sequence[Task], baseline_first: bool
 ) -> tuple[float, float]:
-    """Seconds for one task of each side, the two blocks timed right after each other."""
+    """Seconds for one task of each side (baseline, candidate), the two blocks timed right after each other."""
     if baseline_first:
         baseline_s = time_block(clock, baseline)
         return baseline_s, time_block(clock, candidate)
@@ -209,8 +230,8 @@ def centre_and_interval(values: Sequence[float], z: float = 1.96) -> tuple[float
 def verdict(low: float, high: float, tie: float = 0.02) -> str:
     """What an interval of a speedup says: "faster", "slower", "tie" or "not settled".
 
-    Faster means more than `tie` faster with the whole interval, and slower likewise; a tie is an interval
-    that stays within about twice that of 1.
+    Faster means more than `tie` faster with the whole interval (above 1 + tie), and slower likewise (below
+    1 / (1 + tie)); a tie is an interval strictly between 1 / (1 + 2 tie) and 1 + 2 tie.
     """
     if low > 1 + tie:
         return "faster"
@@ -226,6 +247,9 @@ def summarise(log_ratios: Sequence[float], unseen: float = 0.005) -> Speedup:
     Args:
         log_ratios: (rounds,) natural logs of baseline time / candidate time.
         unseen:     half-width, as a log, that is always there: what moves a whole run and no statistic sees.
+
+    Returns:
+        Speedup with the interval laid evenly around the centre, as a log.
     """
     centre, low, high = centre_and_interval(log_ratios)
     half = math.hypot((high - low) / 2, unseen)
@@ -279,17 +303,29 @@ class CompetitionProfiler:
 
     # cell: profile-layers
     def profile_layers(self, model: Model, inputs: np.ndarray) -> Profiler:
-        """Where one answer of a tinytorch model spends its time, layer by layer (Module 15)."""
+        """Where one answer of a tinytorch model spends its time, by layer, after a warm-up call (Module 15)."""
         model.predict(inputs)
         with Profiler(model, self.clock) as profile:
             model.predict(inputs)
         return profile
+
+    # cell: call-time
+    def check_call_time(self, case: str, baseline_s: float, candidate_s: float) -> None:
+        """Raise BenchmarkError if one call takes longer than `LONGEST_CALL_S`."""
+        if max(baseline_s, candidate_s) > self.LONGEST_CALL_S:
+            raise BenchmarkError(
+                f"one call of '{case}' takes {candidate_s:.1f} s, the baseline {baseline_s:.2g} s; timing it "
+                f"would take minutes: make the model faster than {self.LONGEST_CALL_S:.0f} s a call first"
+            )
 
     # cell: calibrate
     def calibrate(
         self, baseline: Model, candidate: Model, scenario: Scenario, rng: np.random.Generator
     ) -> dict[str, tuple[int, int]]:
         """Warm both models up and find how many tasks make a block, for every case of a scenario.
+
+        Each model runs every case at least twice and at least `warmup_runs` times; the first time is dropped and
+        the fastest of the others counts.
 
         Raises:
             BenchmarkError: one call takes longer than 5 s.
@@ -302,13 +338,14 @@ class CompetitionProfiler:
             for tasks in prepared:
                 runs = [time_block(self.clock, [tasks[case]]) for _ in range(max(2, self.warmup_runs))]
                 times.append(min(runs[1:]))  # the first one fills caches
-            if max(times) > self.LONGEST_CALL_S:
-                raise BenchmarkError(
-                    f"one call of '{case}' takes {times[1]:.1f} s, the baseline {times[0]:.2g} s; timing it would "
-                    f"take minutes: make the model faster than {self.LONGEST_CALL_S:.0f} s a call first"
-                )
+            self.check_call_time(case, *times)
             sizes[case] = block_sizes(*times)
         return sizes
+
+    # cell: round-helpers
+    def _spent(self) -> tuple[float, float, float]:
+        """Seconds so far: wall time, waiting for a core, CPU time of other threads and children."""
+        return self.clock.wall_s(), self.clock.waited_s(), other_cpu_s()
 
     # cell: measure-round
     def measure_round(
@@ -337,33 +374,75 @@ class CompetitionProfiler:
         spent = (now - before for now, before in zip(self._spent(), spent_before, strict=True))
         return Round(seed, *round_medians(pairs), *spent)
 
-    # cell: round-helpers
-    def _spent(self) -> tuple[float, float, float]:
-        """Seconds so far: wall time, waiting for a core, CPU time of other threads and children."""
-        return self.clock.wall_s(), self.clock.waited_s(), other_cpu_s()
-
     # cell: measure-rounds
     def measure_rounds(self, baseline: Model, candidate: Model, dataset: Dataset) -> list[Round]:
         """Rounds until the interval of the speedup is narrow enough or the budget is spent, at least 12."""
         keep_freed_memory()
         scenarios = scenarios_for(dataset, baseline)
-        seeds = np.random.SeedSequence(self.seed)
         cases = speed_cases(get_event(dataset.event))
-        least = max(self.LEAST_ROUNDS, self.timing_runs)
+        seeds = np.random.SeedSequence(self.seed)
+        rng = np.random.default_rng(seeds.spawn(1)[0])
         rounds: list[Round] = []
         with one_blas_thread(), old_objects_set_aside():
-            rng = np.random.default_rng(seeds.spawn(1)[0])
             sizes: dict[str, tuple[int, int]] = {}
             for scenario in scenarios:
                 sizes |= self.calibrate(baseline, candidate, scenario, rng)
             slice_s = max(self.LEAST_ROUND_S, self.budget_s / 20) / len(sizes)
-            end = time.perf_counter() + self.budget_s
-            while len(rounds) < least or (time.perf_counter() < end and len(rounds) < self.MOST_ROUNDS):
+            least = max(self.LEAST_ROUNDS, self.timing_runs)
+            end = self.clock.wall_s() + self.budget_s
+            while len(rounds) < least or (self.clock.wall_s() < end and len(rounds) < self.MOST_ROUNDS):
                 seed = int(seeds.spawn(1)[0].generate_state(1)[0])
                 rounds.append(self.measure_round(baseline, candidate, scenarios, sizes, slice_s, seed))
                 if len(rounds) >= least and is_settled(rounds, cases, self.target):
                     break
         return rounds
+
+    # cell: measure-quality
+    def measure_quality(self, model: Model, dataset: Dataset, baseline: Model) -> dict[str, Any]:
+        """Check the model's answers on fresh inputs and compare their quality with the baseline's."""
+        event, graded = get_event(dataset.event), dataset.grading_set(self.seed)
+        checked_answer(model, graded.inputs[:2], event)  # a quick refusal before the long work
+        check_fresh_answers(model, graded.inputs[:8], graded.inputs[8:16], event)
+        if event.task == "tokens":
+            check_language_model(model, baseline, graded.inputs[:4], event)
+        logits, reference = answers(model, graded), self._reference(baseline, dataset, graded)[0]
+        quality = judge_quality(event, logits, reference, graded)
+        accuracy, baseline_accuracy = (
+            float((each.argmax(axis=-1) == graded.labels).mean()) for each in (logits, reference)
+        )
+        return {
+            "accuracy": accuracy,
+            "baseline_accuracy": baseline_accuracy,
+            "accuracy_ok": quality.ok,
+            "quality": quality.to_dict(),
+        }
+
+    # cell: measure-resources
+    def measure_resources(self, model: Model, dataset: Dataset, baseline: Model) -> dict[str, Any]:
+        """Peak memory at the event's largest batch, and bytes of the weights, of both models."""
+        inputs = memory_inputs(dataset, np.random.default_rng(self.seed))
+        with one_blas_thread():
+            memory = peak_memory(model, lambda each: each.predict(inputs))
+        return {
+            "peak_memory_bytes": memory.peak_bytes,
+            "baseline_peak_memory_bytes": self._reference(baseline, dataset, None)[1],
+            "memory_method": memory.method,
+            "model_bytes": weight_bytes(model),
+            "baseline_model_bytes": weight_bytes(baseline),
+        }
+
+    def _reference(self, baseline: Model, dataset: Dataset, graded: GradingSet | None) -> tuple[np.ndarray, int]:
+        """The baseline's logits on the grading set and its peak memory, worked out once for each baseline."""
+        key = (id(baseline), self.seed, dataset.event, dataset.split)
+        if key not in self._references:
+            graded = dataset.grading_set(self.seed) if graded is None else graded
+            inputs = memory_inputs(dataset, np.random.default_rng(self.seed))
+            with one_blas_thread():
+                logits = answers(baseline, graded)
+                peak = peak_memory(baseline, lambda each: each.predict(inputs)).peak_bytes
+            self._references[key] = (logits, peak)
+            self._kept.append(baseline)  # so that its id is not used again
+        return self._references[key]
 
     # cell: benchmark-model
     def benchmark_model(
@@ -400,53 +479,17 @@ class CompetitionProfiler:
         machine = describe_machine(self.clock.name)
         return Report(make_results(event, rounds, quality, resources), seed=self.seed, machine=machine.to_dict())
 
-    # cell: measure-quality
-    def measure_quality(self, model: Model, dataset: Dataset, baseline: Model) -> dict[str, Any]:
-        """Check the model's answers on fresh inputs and compare their quality with the baseline's."""
-        event, graded = get_event(dataset.event), dataset.grading_set(self.seed)
-        checked_answer(model, graded.inputs[:2], event)  # a quick refusal before the long work
-        if event.task == "tokens":
-            check_language_model(model, baseline, graded.inputs[:4], event)
-        logits, reference = answers(model, graded), self._reference(baseline, dataset, graded)[0]
-        quality = judge_quality(event, logits, reference, graded)
-        accuracy, baseline_accuracy = (
-            float((each.argmax(axis=-1) == graded.labels).mean()) for each in (logits, reference)
-        )
-        return {
-            "accuracy": accuracy,
-            "baseline_accuracy": baseline_accuracy,
-            "accuracy_ok": quality.ok,
-            "quality": quality.to_dict(),
-        }
-
-    def measure_resources(self, model: Model, dataset: Dataset, baseline: Model) -> dict[str, Any]:
-        """Peak memory at the event's largest batch, and bytes of the weights, of both models."""
-        inputs = memory_inputs(dataset, np.random.default_rng(self.seed))
-        with one_blas_thread():
-            memory = peak_memory(model, lambda each: each.predict(inputs))
-        return {
-            "peak_memory_bytes": memory.peak_bytes,
-            "baseline_peak_memory_bytes": self._reference(baseline, dataset, None)[1],
-            "memory_method": memory.method,
-            "model_bytes": weight_bytes(model),
-            "baseline_model_bytes": weight_bytes(baseline),
-        }
-
-    def _reference(self, baseline: Model, dataset: Dataset, graded: GradingSet | None) -> tuple[np.ndarray, int]:
-        """The baseline's logits on the grading set and its peak memory, worked out once for each baseline."""
-        key = (id(baseline), self.seed, dataset.event, dataset.split)
-        if key not in self._references:
-            graded = dataset.grading_set(self.seed) if graded is None else graded
-            inputs = memory_inputs(dataset, np.random.default_rng(self.seed))
-            with one_blas_thread():
-                logits = answers(baseline, graded)
-                peak = peak_memory(baseline, lambda each: each.predict(inputs)).peak_bytes
-            self._references[key] = (logits, peak)
-            self._kept.append(baseline)  # so that its id is not used again
-        return self._references[key]
-
 
 # cell: round-helpers
+def both_at_new_places(baseline: Model, candidate: Model, rng: np.random.Generator) -> tuple[Model, Model]:
+    """Copies of both models, moved in random order: who is copied second lies more scattered."""
+    if rng.random() < 0.5:
+        moved = at_new_places(baseline, rng)
+        return moved, at_new_places(candidate, rng)
+    moved = at_new_places(candidate, rng)
+    return at_new_places(baseline, rng), moved
+
+
 def round_medians(
     pairs: Mapping[str, Sequence[tuple[float, float]]],
 ) -> tuple[dict[str, float], dict[str, int], dict[str, float], dict[str, float]]:
@@ -460,15 +503,7 @@ def round_medians(
     )
 
 
-def both_at_new_places(baseline: Model, candidate: Model, rng: np.random.Generator) -> tuple[Model, Model]:
-    """Copies of both models, moved in random order: who is copied second lies more scattered."""
-    if rng.random() < 0.5:
-        moved = at_new_places(baseline, rng)
-        return moved, at_new_places(candidate, rng)
-    moved = at_new_places(candidate, rng)
-    return at_new_places(baseline, rng), moved
-
-
+# cell: pool-helpers
 def pool_size(scenario: Scenario, sizes: Mapping[str, tuple[int, int]], most: int) -> int:
     """How many inputs a round of a scenario gets: enough that no block meets one twice, if they cost little.
 
@@ -491,6 +526,7 @@ def combine(rounds: Iterable[Round], cases: Sequence[str]) -> list[float]:
     return [float(np.mean([each.log_ratios[case] for case in cases])) for each in rounds]
 
 
+# cell: is-settled
 def is_settled(rounds: Sequence[Round], cases: Sequence[str], target: float) -> bool:
     """Is the interval of the speedup over `cases` within `target` of its centre?"""
     result = summarise(combine(rounds, cases))
@@ -509,11 +545,11 @@ class TinyMLPerf:
         self.split = split
 
     def get_available_events(self) -> dict[str, str]:
-        """Names of the events, each with one line that says what it is."""
+        """Names of the events, each with one line (its summary) that says what it is."""
         return {event.name: event.summary for event in EVENTS.values()}
 
     def load_benchmark(self, event_name: str) -> tuple[Model, Dataset]:
-        """A fresh copy of the trained baseline of an event, and the event's dataset.
+        """A fresh copy of the trained baseline of an event, and the event's dataset in this suite's split.
 
         Raises:
             WorkloadError: there is no such event (the message lists them), or its weights are damaged.
@@ -556,7 +592,8 @@ def paired_difference(candidate: np.ndarray, baseline: np.ndarray, groups: np.nd
 def judge_quality(event: Event, logits: np.ndarray, baseline_logits: np.ndarray, graded: GradingSet) -> Quality:
     """Compare a model with its baseline on the same fresh inputs, and the difference with the event's floor.
 
-    The point estimate decides; within one standard error of the floor the result is marked borderline.
+    The point estimate decides (exactly at the floor still passes); within one standard error of the floor the
+    result is marked borderline.
     """
     errors, baseline_errors = (
         example_errors(event.metric, each, graded.labels) for each in (logits, baseline_logits)
@@ -589,7 +626,7 @@ def answers(model: Model, graded: GradingSet, batch: int = 200) -> np.ndarray:
 
 # cell: composite
 def composite_score(speed: float, innovation: float, weight: float = 0.7) -> float:
-    """The rule of the course: 0.7 x speed + 0.3 x innovation.
+    """The rule of the course: `weight` x speed + (1 - weight) x innovation, 0.7 and 0.3.
 
     Raises:
         BenchmarkError: the weight is outside 0..1.
@@ -597,6 +634,27 @@ def composite_score(speed: float, innovation: float, weight: float = 0.7) -> flo
     if not 0 <= weight <= 1:
         raise BenchmarkError(f"the weight of speed is between 0 and 1, got {weight}")
     return weight * speed + (1 - weight) * innovation
+
+
+# cell: winners-by-weight
+def winners_by_weight(
+    submissions: Sequence[Mapping[str, Any]], weights: Sequence[float]
+) -> list[tuple[float, str]]:
+    """(weight, team with the highest composite at that weight) where the winner changes, first weight first.
+
+    Args:
+        submissions: ranked ones, each with `team_name`, `speedup_vs_baseline` and `innovation_score`.
+        weights:     of speed, rising; the first one is always in the result.
+    """
+    changes: list[tuple[float, str]] = []
+    for weight in weights:
+        best = max(
+            submissions,
+            key=lambda each: composite_score(each["speedup_vs_baseline"], each["innovation_score"], weight),
+        )
+        if not changes or changes[-1][1] != best["team_name"]:
+            changes.append((weight, best["team_name"]))
+    return changes
 
 
 # cell: disciplines
@@ -635,48 +693,14 @@ def event_logs(event: Event, rounds: Sequence[Round], memory_ratio: float, size_
 
 # cell: medal
 def medal(event: Event, score: Speedup) -> str | None:
-    """The best medal whose threshold the whole interval of the score reaches, or None."""
+    """The best medal ("bronze", "silver", "gold") whose threshold the whole interval of the score reaches, or None.
+
+    `event.medals` holds the thresholds in that order.
+    """
     reached = [
         name for name, least in zip(("bronze", "silver", "gold"), event.medals, strict=True) if score.low >= least
     ]
     return reached[-1] if reached else None
-
-
-# cell: clip-share
-def share_of(value: float, nothing: float, everything: float) -> float:
-    """Where `value` lies between `nothing` (0.0) and `everything` (1.0), clipped to 0..1."""
-    return min(1.0, max(0.0, (value - nothing) / (everything - nothing)))
-
-
-# cell: evidence
-def evidence_scores(facts: Facts) -> dict[str, tuple[float, str]]:
-    """Points (0..1) and the finding behind them, for each of the six families.
-
-    Weights that may be shuffled without changing most answers prove nothing: then there are no points.
-    """
-    if facts.unmoved > 0.5:
-        return dict.fromkeys(
-            CLAIM_WORDS, (0.0, f"{facts.unmoved:.0%} of its answers stay when its weights are shuffled")
-        )
-    gone = 1 - facts.weights / max(1, facts.baseline_weights)
-    inherited = facts.provenance > 0.5
-    kernel = math.log2(max(facts.kernel_speedup, 1e-3))
-    memory = math.log2(facts.memory_ratio) if facts.memory_ratio else 0.0
-    agreement = facts.agreement or 0.0
-    return {
-        "quantization": (
-            share_of(math.log2(32 / max(facts.bits_per_weight, 1)), 0, 3),
-            f"{facts.bits_per_weight:.1f} bits per weight",
-        ),
-        "pruning": (share_of(gone, 0.3, 0.9) if inherited else 0.0, f"{gone:.0%} of the baseline's weights gone"),
-        "distillation": (
-            share_of(agreement, 0.4, 0.8) if gone > 0.3 and not inherited else 0.0,
-            f"makes {agreement:.0%} of the baseline's mistakes",
-        ),
-        "custom kernels": (share_of(kernel, 0.1, 3), f"{facts.kernel_speedup:.2f}x slower without its kernels"),
-        "memory optimization": (share_of(memory, 0.1, 4), f"{2**memory:.1f}x less peak memory"),
-        "compression": (share_of(math.log2(facts.packed_ratio), 0.5, 2), f"packs {facts.packed_ratio:.2f}x"),
-    }
 
 
 # cell: claims
@@ -696,6 +720,44 @@ def claimed_families(description: str) -> set[str]:
     return {family for family, words in CLAIM_WORDS.items() if any(word in text for word in words)}
 
 
+def share_of(value: float, nothing: float, everything: float) -> float:
+    """Where `value` lies between `nothing` (0.0) and `everything` (1.0), clipped to 0..1."""
+    return min(1.0, max(0.0, (value - nothing) / (everything - nothing)))
+
+
+# cell: evidence
+def evidence_scores(facts: Facts) -> dict[str, tuple[float, str]]:
+    """Points (0..1) and the finding behind them, for each of the six families.
+
+    quantization: log2(32 / bits_per_weight), from 0 to 3. pruning: share of the baseline's weights that are gone,
+    from 0.3 to 0.9, where the weights are the baseline's (provenance above 0.5). distillation: agreement with the
+    baseline's mistakes, from 0.4 to 0.8, where more than 0.3 of the weights are gone and they are not the
+    baseline's. custom kernels: log2(kernel_speedup), from 0.1 to 3. memory optimization: log2(memory_ratio), from
+    0.1 to 4. compression: log2(packed_ratio), from 0.5 to 2.
+
+    Weights that may be shuffled without changing most answers (`unmoved` above 0.5) prove nothing: then there are
+    no points in any family.
+    """
+    if facts.unmoved > 0.5:
+        finding = f"{facts.unmoved:.0%} of its answers stay when its weights are shuffled"
+        return dict.fromkeys(CLAIM_WORDS, (0.0, finding))
+    gone = 1 - facts.weights / max(1, facts.baseline_weights)
+    inherited = facts.provenance > 0.5
+    memory, agreement = facts.memory_ratio or 1.0, facts.agreement or 0.0
+    kernel = math.log2(max(facts.kernel_speedup, 1e-3))
+    quantized = share_of(math.log2(32 / max(facts.bits_per_weight, 1)), 0, 3)
+    pruned = share_of(gone, 0.3, 0.9) if inherited else 0.0
+    distilled = share_of(agreement, 0.4, 0.8) if gone > 0.3 and not inherited else 0.0
+    return {
+        "quantization": (quantized, f"{facts.bits_per_weight:.1f} bits per weight"),
+        "pruning": (pruned, f"{gone:.0%} of the baseline's weights gone"),
+        "distillation": (distilled, f"makes {agreement:.0%} of the baseline's mistakes"),
+        "custom kernels": (share_of(kernel, 0.1, 3), f"{facts.kernel_speedup:.2f}x slower without its kernels"),
+        "memory optimization": (share_of(math.log2(memory), 0.1, 4), f"{memory:.1f}x less peak memory"),
+        "compression": (share_of(math.log2(facts.packed_ratio), 0.5, 2), f"packs {facts.packed_ratio:.2f}x"),
+    }
+
+
 # cell: innovation-score
 def innovation_score(points: Iterable[float]) -> float:
     """0.5 x best + 0.3 x second + 0.2 x third of the families' points: depth first, then breadth."""
@@ -703,12 +765,22 @@ def innovation_score(points: Iterable[float]) -> float:
     return float(sum(weight * value for weight, value in zip((0.5, 0.3, 0.2), best, strict=False)))
 
 
-# cell: innovation-detector
+# cell: detector-facts
 class InnovationDetector:
     """Finds what was done to a model by looking at it and by intervening, never by reading about it."""
 
     PROBES, SEED = 16, 7
 
+    def facts(self, model: Model, event: Event, memory_ratio: float | None) -> Facts:
+        """Look at the model beside its event's baseline, on inputs of the public split."""
+        dataset, baseline = load_dataset(event.name), load_baseline(event.name)
+        probes = dataset.batch(self.PROBES, np.random.default_rng(self.SEED))
+        graded = dataset.grading_set(self.SEED, copies=1)
+        chosen, reference = (answers(each, graded).argmax(axis=-1) for each in (model, baseline))
+        with one_blas_thread():
+            return gather_facts(model, baseline, probes, (chosen, reference, graded.labels), memory_ratio)
+
+    # cell: innovation-detector
     def analyze_innovation(
         self,
         model: Model,
@@ -721,12 +793,15 @@ class InnovationDetector:
         Args:
             model:      the optimised model.
             optimization_description: what its makers say; only fills `claimed_techniques`.
-            event_name: the event it is for; by default found out from what the model accepts.
+            event_name: the event it is for; by default found out from what the model accepts (`event_of`).
             memory_ratio: baseline's peak memory / the model's, where it was measured.
 
         Returns:
             Mapping with `innovation_score` (0..1), `detected_techniques` (families with evidence, strongest
             first), `claimed_techniques`, `evidence` (a list, one for each family) and `facts`.
+
+        Raises:
+            VerifyError: that is no model (`check_model`), or the text is none (`checked_description`).
         """
         check_model(model)
         event = get_event(event_name) if event_name else event_of(model)
@@ -736,27 +811,9 @@ class InnovationDetector:
             Evidence(family, round(points, 2), finding, family in claimed)
             for family, (points, finding) in evidence_scores(facts).items()
         ]
-        found.sort(key=lambda each: -each.score)
-        return Report(
-            innovation_score=round(innovation_score(each.score for each in found), 3),
-            detected_techniques=[each.family for each in found if each.verified],
-            claimed_techniques=sorted(claimed),
-            evidence=[each.to_dict() for each in found],
-            facts=facts.to_dict(),
-        )
-
-    # cell: detector-facts
-    def facts(self, model: Model, event: Event, memory_ratio: float | None) -> Facts:
-        """Look at the model beside its event's baseline, on inputs of the public split."""
-        dataset, baseline = load_dataset(event.name), load_baseline(event.name)
-        probes = dataset.batch(self.PROBES, np.random.default_rng(self.SEED))
-        graded = dataset.grading_set(self.SEED, copies=1)
-        chosen, reference = (answers(each, graded).argmax(axis=-1) for each in (model, baseline))
-        with one_blas_thread():
-            return gather_facts(model, baseline, probes, (chosen, reference, graded.labels), memory_ratio)
+        return innovation_report(found, claimed, facts)
 
 
-# cell: detector-facts
 def event_of(model: Model) -> Event:
     """The event whose inputs the model answers.
 
@@ -775,12 +832,27 @@ def event_of(model: Model) -> Event:
     )
 
 
+def innovation_report(found: Sequence[Evidence], claimed: Iterable[str], facts: Facts) -> Report:
+    """What `analyze_innovation` returns, from the evidence of all families."""
+    ordered = sorted(found, key=lambda each: -each.score)
+    return Report(
+        innovation_score=round(innovation_score(each.score for each in ordered), 3),
+        detected_techniques=[each.family for each in ordered if each.verified],
+        claimed_techniques=sorted(claimed),
+        evidence=[each.to_dict() for each in ordered],
+        facts=facts.to_dict(),
+    )
+
+
 # cell: rank
 def rank(scores: Sequence[tuple[float, float, float]]) -> list[int]:
     """Ranks for (score, low, high), best first; who cannot be told from the leader of a band shares its rank.
 
-    The best score leads the first band; everyone whose interval reaches the leader's is in it. The next one leads
-    the next band, with the rank of its place: 1, 1, 3.
+    The best score leads the first band; everyone whose interval reaches the leader's (high at or above the
+    leader's low) is in it. The next one leads the next band, with the rank of its place: 1, 1, 3.
+
+    Returns:
+        ranks in the order in which the scores came.
     """
     order = sorted(range(len(scores)), key=lambda index: scores[index], reverse=True)
     ranks = [0] * len(scores)
@@ -795,7 +867,15 @@ def rank(scores: Sequence[tuple[float, float, float]]) -> list[int]:
 
 # cell: score-interval
 def score_interval(submission: Mapping[str, Any], metric: str) -> tuple[float, float, float]:
-    """(score, low, high) of a submission by metric: "speed", "innovation", "composite" or "event" (its own)."""
+    """(score, low, high) of a submission by metric: "speed", "innovation", "composite" or "event" (its own).
+
+    Args:
+        submission: with `speedup_vs_baseline`, `speedup_ci` (low, high), `innovation_score`, `event_score` and
+            `event_score_ci`.
+
+    Raises:
+        BenchmarkError: there is no such metric.
+    """
     speed, (low, high) = submission["speedup_vs_baseline"], submission["speedup_ci"]
     innovation = submission["innovation_score"]
     if metric == "speed":
@@ -810,11 +890,14 @@ def score_interval(submission: Mapping[str, Any], metric: str) -> tuple[float, f
     raise BenchmarkError(f"unknown leaderboard {metric!r}; known: speed, innovation, composite, event")
 
 
-# cell: leaderboard
-def make_leaderboard(event: Event, metric: str, submissions: Sequence[Mapping[str, Any]]) -> Leaderboard:
-    """The board of one event: each team's best ranked submission; teams without one are listed with the reason.
+# cell: best-of-teams
+def best_of_teams(
+    submissions: Sequence[Mapping[str, Any]], metric: str
+) -> tuple[list[Mapping[str, Any]], list[tuple[str, str]]]:
+    """Each team's best ranked submission by a metric, best first, and (team, reason) for teams without one.
 
-    Capital and small letters make no other team.
+    Capital and small letters make no other team; of equal submissions the earlier one stays. The reason of a team
+    is that of its last submission, its `reasons` joined by "; ".
     """
     best: dict[str, Mapping[str, Any]] = {}
     reasons: dict[str, tuple[str, str]] = {}
@@ -826,24 +909,67 @@ def make_leaderboard(event: Event, metric: str, submissions: Sequence[Mapping[st
             best[team] = submission
     by_name = [best[team] for team in sorted(best)]
     rows = sorted(by_name, key=lambda each: score_interval(each, metric), reverse=True)
+    return rows, [reason for team, reason in reasons.items() if team not in best]
+
+
+# cell: leaderboard
+def make_leaderboard(event: Event, metric: str, submissions: Sequence[Mapping[str, Any]]) -> Leaderboard:
+    """The board of one event: each team's best ranked submission; teams without one are listed with the reason."""
+    rows, unranked = best_of_teams(submissions, metric)
     scores = [score_interval(submission, metric) for submission in rows]
     ranks = rank(scores)
     standings = tuple(
         Standing(place, ranks.count(place) > 1, submission["team_name"], *score, submission)
         for place, score, submission in zip(ranks, scores, rows, strict=True)
     )
-    unranked = tuple(reason for team, reason in reasons.items() if team not in best)
-    return Leaderboard(event.name, event.title, metric, standings, unranked, machine_notes(list(best.values())))
+    return Leaderboard(event.name, event.title, metric, standings, tuple(unranked), machine_notes(rows))
 
 
-# cell: machine-notes
 def machine_notes(submissions: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """A warning where a board mixes machines: another BLAS kernel moves a ratio by up to 1.5 times."""
     kinds = {"{processor}, {blas}, {clock}".format(**each["machine"]) for each in submissions}
     return (f"mixes {len(kinds)} kinds of machine: {'; '.join(sorted(kinds))}",) if len(kinds) > 1 else ()
 
 
-# cell: measure-quality
+# cell: geometric-mean-time
+def geometric_mean_time(rounds: Sequence[Round], cases: Sequence[str], side: str) -> float:
+    """Seconds of one call: median over the rounds, then the geometric mean over the cases."""
+    medians = [float(np.median([getattr(each, side)[case] for each in rounds])) for case in cases]
+    return math.exp(float(np.mean(np.log(medians))))
+
+
+# cell: results
+def make_results(
+    event: Event, rounds: Sequence[Round], quality: Mapping[str, Any], resources: Mapping[str, Any]
+) -> Report:
+    """Everything measured, and the scores that follow from it; a score can be worked out again from the rounds."""
+    speed = summarise(combine(rounds, speed_cases(event)))
+    memory_ratio = resources["baseline_peak_memory_bytes"] / resources["peak_memory_bytes"]
+    size_ratio = resources["baseline_model_bytes"] / resources["model_bytes"]
+    score = summarise(event_logs(event, rounds, memory_ratio, size_ratio))
+    won = medal(event, score) if quality["accuracy_ok"] else None
+    results = Report(
+        event_name=event.name,
+        speedup_vs_baseline=speed.ratio,
+        speedup_ci=[speed.low, speed.high],
+        verdict=speed.verdict,
+        baseline_time_s=geometric_mean_time(rounds, speed_cases(event), "baseline_s"),
+        optimized_time_s=geometric_mean_time(rounds, speed_cases(event), "candidate_s"),
+        event_score=score.ratio,
+        event_score_ci=[score.low, score.high],
+        medal=won,
+        **quality,
+        **resources,
+        cases={case: summarise(combine(rounds, [case])).to_dict() for case in rounds[0].log_ratios},
+    )
+    if event.rule == "decathlon":
+        ten = discipline_logs(rounds, memory_ratio, size_ratio)
+        results["disciplines"] = {name: summarise(logs).to_dict() for name, logs in ten.items()}
+    results["rounds"] = [each.to_dict() for each in rounds]
+    return results
+
+
+# cell: weight-bytes
 def weight_bytes(model: Model) -> int:
     """Bytes of a model's weights as they are stored: `state_dict()` where there is one, else all its arrays.
 
@@ -858,42 +984,32 @@ def weight_bytes(model: Model) -> int:
     return found
 
 
-# cell: results
-def make_results(
-    event: Event, rounds: Sequence[Round], quality: Mapping[str, Any], resources: Mapping[str, Any]
-) -> Report:
-    """Everything measured, and the scores that follow from it; a score can be worked out again from the rounds."""
-    speed = summarise(combine(rounds, speed_cases(event)))
-    memory_ratio = resources["baseline_peak_memory_bytes"] / resources["peak_memory_bytes"]
-    size_ratio = resources["baseline_model_bytes"] / resources["model_bytes"]
-    score = summarise(event_logs(event, rounds, memory_ratio, size_ratio))
-    times = [geometric_mean_time(rounds, speed_cases(event), side) for side in ("baseline_s", "candidate_s")]
-    results = Report(
-        event_name=event.name,
-        speedup_vs_baseline=speed.ratio,
-        speedup_ci=[speed.low, speed.high],
-        verdict=speed.verdict,
-        baseline_time_s=times[0],
-        optimized_time_s=times[1],
-        event_score=score.ratio,
-        event_score_ci=[score.low, score.high],
-        medal=medal(event, score) if quality["accuracy_ok"] else None,
-        **quality,
-        **resources,
-        cases={case: summarise(combine(rounds, [case])).to_dict() for case in rounds[0].log_ratios},
-    )
-    if event.rule == "decathlon":
-        ten = discipline_logs(rounds, memory_ratio, size_ratio)
-        results["disciplines"] = {name: summarise(logs).to_dict() for name, logs in ten.items()}
-    results["rounds"] = [each.to_dict() for each in rounds]
-    return results
+# cell: floor-reason
+def floor_reason(quality: Mapping[str, Any]) -> str:
+    """Why an entry is not ranked, in words."""
+    worse, floor = quality["difference"], quality["floor"]
+    if quality["metric"] == "accuracy":
+        return f"{worse * 100:.2f} points less accuracy than the baseline, at most {floor * 100:.2f} allowed"
+    return f"{worse:.4f} bits per character more than the baseline, at most {floor:.4f} allowed"
 
 
-# cell: geometric-mean-time
-def geometric_mean_time(rounds: Sequence[Round], cases: Sequence[str], side: str) -> float:
-    """Seconds of one call: median over the rounds, then the geometric mean over the cases."""
-    medians = [float(np.median([getattr(each, side)[case] for each in rounds])) for case in cases]
-    return math.exp(float(np.mean(np.log(medians))))
+# cell: judged
+def judged(results: Mapping[str, Any], innovation: Mapping[str, Any]) -> dict[str, Any]:
+    """Scores, rank-worthiness and reasons; below the floor there is no innovation and no rank.
+
+    Returns:
+        all of `innovation`, with `innovation_score` (0.0 below the floor), `speed_score`, `composite_score`,
+        `ranked`, and `reasons` (a list of its own, empty for a ranked entry).
+    """
+    quality, ok = results["quality"], results["accuracy_ok"]
+    score = innovation["innovation_score"] if ok else 0.0
+    return dict(innovation) | {
+        "innovation_score": score,
+        "speed_score": results["speedup_vs_baseline"],
+        "composite_score": composite_score(results["speedup_vs_baseline"], score),
+        "ranked": ok,
+        "reasons": [] if ok else [floor_reason(quality)],
+    }
 
 
 # cell: competition
@@ -913,6 +1029,12 @@ class TinyMLPerfCompetitionPlus:
         self.innovation_detector = InnovationDetector()
         self._benchmarks: dict[str, tuple[Model, Dataset]] = {}
 
+    def _benchmark(self, event_name: str) -> tuple[Model, Dataset]:
+        """Baseline and dataset of an event, loaded once."""
+        if event_name not in self._benchmarks:
+            self._benchmarks[event_name] = self.tinyperf.load_benchmark(event_name)
+        return self._benchmarks[event_name]
+
     # cell: submit-entry
     def submit_entry(
         self,
@@ -924,7 +1046,9 @@ class TinyMLPerfCompetitionPlus:
     ) -> Report:
         """Measure, verify, score and store one entry in *practice* mode, and return what was stored.
 
-        An entry below the accuracy floor is stored with its reason and never ranked.
+        What is stored: the words as checked (`checked_team` and its sisters; `mode` is "practice"), all results of
+        the profiler, and the judgement. An entry below the accuracy floor is stored with its reason and never
+        ranked.
 
         Raises:
             VerifyError: a name, text or link is not valid, or the model's answers are not.
@@ -967,6 +1091,7 @@ class TinyMLPerfCompetitionPlus:
         """Show the composite leaderboard of an event."""
         show_boards(self.leaderboard(event_name, "composite"))
 
+    # cell: all-boards
     def display_all_enhanced_leaderboards(self) -> None:
         """Show all three leaderboards of all events."""
         boards = [
@@ -974,36 +1099,7 @@ class TinyMLPerfCompetitionPlus:
         ]
         show_boards(*boards)
 
-    def _benchmark(self, event_name: str) -> tuple[Model, Dataset]:
-        if event_name not in self._benchmarks:
-            self._benchmarks[event_name] = self.tinyperf.load_benchmark(event_name)
-        return self._benchmarks[event_name]
 
-
-# cell: judged
-def judged(results: Mapping[str, Any], innovation: Mapping[str, Any]) -> dict[str, Any]:
-    """Scores, rank-worthiness and reasons; below the floor there is no innovation and no rank."""
-    quality, ok = results["quality"], results["accuracy_ok"]
-    score = innovation["innovation_score"] if ok else 0.0
-    reasons = [] if ok else [floor_reason(quality)]
-    return dict(innovation) | {
-        "innovation_score": score,
-        "speed_score": results["speedup_vs_baseline"],
-        "composite_score": composite_score(results["speedup_vs_baseline"], score),
-        "ranked": ok,
-        "reasons": reasons,
-    }
-
-
-def floor_reason(quality: Mapping[str, Any]) -> str:
-    """Why an entry is not ranked, in words."""
-    worse, floor = quality["difference"], quality["floor"]
-    if quality["metric"] == "accuracy":
-        return f"{worse * 100:.2f} points less accuracy than the baseline, at most {floor * 100:.2f} allowed"
-    return f"{worse:.4f} bits per character more than the baseline, at most {floor:.4f} allowed"
-
-
-# cell: boards
 def open_store(store: Any) -> Any:
     """`store` itself if it can append, else a `perf.store.Store` at that path or URL."""
     if callable(getattr(store, "append", None)) and callable(getattr(store, "submissions", None)):
@@ -1013,6 +1109,7 @@ def open_store(store: Any) -> Any:
     return Store() if store is None else Store(store)
 
 
+# cell: all-boards
 def show_boards(*boards: Leaderboard) -> None:
     """Draw boards where one looks: in the notebook, or as text in a terminal."""
     from tinytorch.perf.board import show  # here: measuring must not load what draws
