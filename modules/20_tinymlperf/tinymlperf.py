@@ -1866,7 +1866,7 @@ with given(globals(), "combine", "discipline_logs"):
 # %% nbgrader={"grade": false, "grade_id": "medal", "locked": false, "schema_version": 3, "solution": true, "task": false}
 #| export
 def medal(event: Event, score: Speedup) -> str | None:
-    """The best medal ("bronze", "silver", "gold") whose threshold the whole interval of the score reaches, or None.
+    """The best medal ("bronze", "silver", "gold") whose threshold the whole interval reaches, or None.
 
     `event.medals` holds the thresholds in that order.
     """

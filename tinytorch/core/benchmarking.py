@@ -693,7 +693,7 @@ def event_logs(event: Event, rounds: Sequence[Round], memory_ratio: float, size_
 
 # cell: medal
 def medal(event: Event, score: Speedup) -> str | None:
-    """The best medal ("bronze", "silver", "gold") whose threshold the whole interval of the score reaches, or None.
+    """The best medal ("bronze", "silver", "gold") whose threshold the whole interval reaches, or None.
 
     `event.medals` holds the thresholds in that order.
     """
