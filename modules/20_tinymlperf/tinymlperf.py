@@ -110,6 +110,7 @@ from tinytorch.perf.machine import (
 )
 from tinytorch.perf.records import Evidence, Leaderboard, Quality, Report, Round, Speedup, Standing
 from tinytorch.perf.verify import (
+    check_computes,
     check_fresh_answers,
     check_language_model,
     check_model,
@@ -2404,9 +2405,9 @@ show(make_leaderboard(get_event("mlp_sprint"), "speed", [
 #
 # ### The numbers of a result
 #
-# **Build.** Five numbers, which the report below puts in their places: `speed`, the `Speedup` over the event's
-# `speed_cases`; `memory_ratio` and `size_ratio`, baseline over model, from `resources`; `score`, the `Speedup` of the event's
-# own score; and `won`, the medal, which an entry below the floor does not get.
+# **Build.** From the rounds to the three things that an entry is known by: the `Speedup` over the event's `speed_cases`, the
+# `Speedup` of the event's own score, and the medal, which an entry below the floor does not get. All the pieces are
+# yours; `make_results`, below, puts what they give into the report.
 
 
 # %% nbgrader={"grade": false, "grade_id": "geometric-mean-time", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -2419,17 +2420,31 @@ def geometric_mean_time(rounds: Sequence[Round], cases: Sequence[str], side: str
 
 # %% nbgrader={"grade": false, "grade_id": "results", "locked": false, "schema_version": 3, "solution": true, "task": false}
 #| export
+def scores(
+    event: Event, rounds: Sequence[Round], passed: bool, memory_ratio: float, size_ratio: float
+) -> tuple[Speedup, Speedup, str | None]:
+    """Speedup over the event's speed cases, the event's own score, and the medal, for which the floor must hold.
+
+    Args:
+        passed: the entry reaches the floor.
+        memory_ratio, size_ratio: baseline / model, of peak memory and of the weights' bytes.
+    """
+    ### BEGIN SOLUTION
+    speed = summarise(combine(rounds, speed_cases(event)))
+    score = summarise(event_logs(event, rounds, memory_ratio, size_ratio))
+    return speed, score, medal(event, score) if passed else None
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": false, "grade_id": "make-results", "locked": true, "schema_version": 3, "solution": false, "task": false}
+#| export
 def make_results(
     event: Event, rounds: Sequence[Round], quality: Mapping[str, Any], resources: Mapping[str, Any]
 ) -> Report:
     """Everything measured, and the scores that follow from it; a score can be worked out again from the rounds."""
-    ### BEGIN SOLUTION
-    speed = summarise(combine(rounds, speed_cases(event)))
     memory_ratio = resources["baseline_peak_memory_bytes"] / resources["peak_memory_bytes"]
     size_ratio = resources["baseline_model_bytes"] / resources["model_bytes"]
-    score = summarise(event_logs(event, rounds, memory_ratio, size_ratio))
-    won = medal(event, score) if quality["accuracy_ok"] else None
-    ### END SOLUTION
+    speed, score, won = scores(event, rounds, quality["accuracy_ok"], memory_ratio, size_ratio)
     results = Report(
         event_name=event.name,
         speedup_vs_baseline=speed.ratio,
@@ -2490,7 +2505,8 @@ with given(globals(), *needed):
 # ### Quality, memory, size
 #
 # Given: what checks the answers and grades them, and what measures memory, in a process of its own, never at the same time
-# as speed. `check_fresh_answers` asks whether two different batches got exactly the same logits.
+# as speed. `check_fresh_answers` asks whether two different batches got exactly the same logits, `check_computes` whether
+# an input that was seen before is answered much faster than a new one.
 
 
 # %% nbgrader={"grade": false, "grade_id": "measure-quality", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -2501,6 +2517,8 @@ def measure_quality(self, model: Model, dataset: Dataset, baseline: Model) -> di
     event, graded = get_event(dataset.event), dataset.grading_set(self.seed)
     checked_answer(model, graded.inputs[:2], event)  # a quick refusal before the long work
     check_fresh_answers(model, graded.inputs[:8], graded.inputs[8:16], event)
+    rng = np.random.default_rng()  # without a seed: nobody has seen these inputs
+    check_computes(model, lambda: dataset.batch(8, rng), self.clock)
     if event.task == "tokens":
         check_language_model(model, baseline, graded.inputs[:4], event)
     logits, reference = answers(model, graded), self._reference(baseline, dataset, graded)[0]

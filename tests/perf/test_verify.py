@@ -10,8 +10,11 @@ import pytest
 from tinytorch.core.acceleration import add_custom_kernels
 from tinytorch.core.caching import add_kv_cache
 from tinytorch.core.models import CharTransformer
+from tinytorch.core.profiler import Clock
+from tinytorch.perf.checks import FakeClock, TimedModel
 from tinytorch.perf.verify import (
     VerifyError,
+    check_computes,
     check_fresh_answers,
     check_language_model,
     checked_answer,
@@ -19,6 +22,8 @@ from tinytorch.perf.verify import (
     checked_link,
     checked_team,
 )
+from tinytorch.perf.workloads.baselines import load_baseline
+from tinytorch.perf.workloads.datasets import load_dataset
 from tinytorch.perf.workloads.events import MLP_SPRINT, TRANSFORMER_DECATHLON
 
 PICTURES = np.arange(3 * 784, dtype=np.uint8).reshape(3, 784)
@@ -174,6 +179,37 @@ def check(model):
 def student(**own):
     """A class of a student's own around the network: only predict, unless it is given more."""
     return Model(**({"predict": NETWORK.predict} | own))
+
+
+def asked(model, clock):
+    rng = np.random.default_rng(0)
+    check_computes(model, lambda: rng.random((4, 8)), clock)
+
+
+def test_a_model_that_takes_its_time_for_every_input_computes():
+    clock = FakeClock()
+    asked(TimedModel(clock, 0.25), clock)
+    jitter = np.random.default_rng(1)
+    asked(TimedModel(clock, lambda inputs: 1 + jitter.random()), clock)
+
+
+def test_a_remembered_answer_is_told_by_its_time():
+    clock, seen = FakeClock(), set()
+
+    def seconds(inputs):
+        new = inputs.tobytes() not in seen
+        seen.add(inputs.tobytes())
+        return 1.0 if new else 0.1
+
+    with pytest.raises(VerifyError, match="seen 10 times faster than new ones: does it remember"):
+        asked(TimedModel(clock, seconds), clock)
+
+
+def test_a_baseline_and_its_kernels_compute():
+    clock, rng = Clock(), np.random.default_rng()
+    model, dataset = load_baseline("mlp_sprint"), load_dataset("mlp_sprint")
+    for each in (model, add_custom_kernels(model.copy(), compiled=False)):
+        check_computes(each, lambda: dataset.batch(8, rng), clock)
 
 
 HONEST = {

@@ -29,6 +29,7 @@ from tinytorch.perf.machine import (
 )
 from tinytorch.perf.records import Evidence, Leaderboard, Quality, Report, Round, Speedup, Standing
 from tinytorch.perf.verify import (
+    check_computes,
     check_fresh_answers,
     check_language_model,
     check_model,
@@ -89,6 +90,7 @@ __all__ = [
     "rank",
     "round_medians",
     "score_interval",
+    "scores",
     "settle",
     "share_of",
     "show_boards",
@@ -403,6 +405,8 @@ class CompetitionProfiler:
         event, graded = get_event(dataset.event), dataset.grading_set(self.seed)
         checked_answer(model, graded.inputs[:2], event)  # a quick refusal before the long work
         check_fresh_answers(model, graded.inputs[:8], graded.inputs[8:16], event)
+        rng = np.random.default_rng()  # without a seed: nobody has seen these inputs
+        check_computes(model, lambda: dataset.batch(8, rng), self.clock)
         if event.task == "tokens":
             check_language_model(model, baseline, graded.inputs[:4], event)
         logits, reference = answers(model, graded), self._reference(baseline, dataset, graded)[0]
@@ -939,15 +943,28 @@ def geometric_mean_time(rounds: Sequence[Round], cases: Sequence[str], side: str
 
 
 # cell: results
+def scores(
+    event: Event, rounds: Sequence[Round], passed: bool, memory_ratio: float, size_ratio: float
+) -> tuple[Speedup, Speedup, str | None]:
+    """Speedup over the event's speed cases, the event's own score, and the medal, for which the floor must hold.
+
+    Args:
+        passed: the entry reaches the floor.
+        memory_ratio, size_ratio: baseline / model, of peak memory and of the weights' bytes.
+    """
+    speed = summarise(combine(rounds, speed_cases(event)))
+    score = summarise(event_logs(event, rounds, memory_ratio, size_ratio))
+    return speed, score, medal(event, score) if passed else None
+
+
+# cell: make-results
 def make_results(
     event: Event, rounds: Sequence[Round], quality: Mapping[str, Any], resources: Mapping[str, Any]
 ) -> Report:
     """Everything measured, and the scores that follow from it; a score can be worked out again from the rounds."""
-    speed = summarise(combine(rounds, speed_cases(event)))
     memory_ratio = resources["baseline_peak_memory_bytes"] / resources["peak_memory_bytes"]
     size_ratio = resources["baseline_model_bytes"] / resources["model_bytes"]
-    score = summarise(event_logs(event, rounds, memory_ratio, size_ratio))
-    won = medal(event, score) if quality["accuracy_ok"] else None
+    speed, score, won = scores(event, rounds, quality["accuracy_ok"], memory_ratio, size_ratio)
     results = Report(
         event_name=event.name,
         speedup_vs_baseline=speed.ratio,

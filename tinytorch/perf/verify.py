@@ -1,24 +1,29 @@
 """Yes or no: is an answer a valid answer, a name a valid name, a link a valid link?
 
 Every check raises VerifyError with what came, what was expected and what to do. Does not: compare quality with
-the floor (the benchmark does), time, or keep anything.
+the floor, time for a score (the benchmark does both), or keep anything.
 """
 
 from __future__ import annotations
 
 import re
+import statistics
 import unicodedata
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from tinytorch.core.profiler import Clock
 from tinytorch.perf.workloads.events import Event
 from tinytorch.perf.workloads.scenarios import GENERATED, PROMPT, blocks_of, generator_of, ops_of, run_chain
 
 NAME_LIMIT, TEXT_LIMIT, LINK_LIMIT = 40, 2000, 300
 HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # control, format, half, private, no character; line ends
 SPREAD_TOLERANCE = 1e-2  # of the logits' standard deviation: float32 in another order stays far below it
+REMEMBERED = (
+    2.0  # new input's time over a seen one's; honest models of all events stay below 1.2, memories are above 7
+)
 GREEDY_SHARE = 0.98  # of generated tokens that must be the model's own first choice; the rest are near ties
 
 
@@ -89,6 +94,36 @@ def check_fresh_answers(model: Any, first: np.ndarray, second: np.ndarray, event
             f"{_name(model)}.predict answered a new batch with exactly the logits of the batch before: caching? "
             f"Work every answer out from the inputs it was given"
         )
+
+
+def check_computes(model: Any, new_inputs: Callable[[], np.ndarray], clock: Clock, pairs: int = 15) -> None:
+    """Does an answer cost as much when its input has been seen before?
+
+    Args:
+        new_inputs: gives another batch of one shape at each call.
+
+    Raises:
+        VerifyError: the median over `pairs` batches of the time of a new batch over the time of an equal one right
+            after it is above `REMEMBERED`.
+    """
+    ratios = []
+    for _ in range(pairs):
+        warm, new = new_inputs(), new_inputs()
+        model.predict(warm)
+        first, again = (_seconds(model, inputs, clock) for inputs in (new, new.copy()))
+        ratios.append(first / again)
+    ratio = statistics.median(ratios)
+    if ratio > REMEMBERED:
+        raise VerifyError(
+            f"{_name(model)}.predict answers inputs that it has seen {ratio:.0f} times faster than new ones: does "
+            f"it remember its answers? Compute each one; in a competition every input is new"
+        )
+
+
+def _seconds(model: Any, inputs: np.ndarray, clock: Clock) -> float:
+    start = clock.now_s()
+    model.predict(inputs)
+    return max(clock.now_s() - start, 1e-9)
 
 
 def check_language_model(model: Any, baseline: Any, tokens: np.ndarray, event: Event) -> None:

@@ -31,7 +31,8 @@ from tinytorch.perf.plots.entries import (
     speedups,
     staircase,
 )
-from tinytorch.perf.plots.measuring import intervals, profile, roofline, runs
+from tinytorch.perf.plots.grading import losses, pictures
+from tinytorch.perf.plots.measuring import intervals, profile, ratios, roofline, runs
 from tinytorch.perf.plots.standing import composite_weight, lead_changes, progress
 
 __all__ = [
@@ -49,10 +50,13 @@ __all__ = [
     "figure",
     "intervals",
     "lead_changes",
+    "losses",
     "pareto",
+    "pictures",
     "profile",
     "progress",
     "quality_against_speed",
+    "ratios",
     "roofline",
     "rounds",
     "runs",

@@ -1,4 +1,4 @@
-"""Charts of how a number came about: single runs, protocols compared, a profile, the machine's roofline.
+"""Charts of how a number came about: runs, repeated ratios, protocols compared, a profile, the roofline.
 
 Every run is a dot and the median a bar: the noise is seen before the claim. Times start at zero.
 Does not: measure, judge or score; takes what was measured.
@@ -56,7 +56,7 @@ def runs(ax: Axes, times_by_name: Mapping[str, Sequence[float]], title: str | No
         PlotError: a name has no runs, or a time is not a positive number.
     """
     palette = palette_of(ax)
-    _check_times(times_by_name)
+    _check_positive("times", times_by_name)
     edge = _edge(list(times_by_name.values()))
     factor, unit = seconds_unit(max(map(statistics.median, times_by_name.values()), default=1.0))
     for row, times_s in enumerate(times_by_name.values()):
@@ -72,10 +72,10 @@ def runs(ax: Axes, times_by_name: Mapping[str, Sequence[float]], title: str | No
     return entitle(ax, _spread(times_by_name) if title is None else title, palette)
 
 
-def _check_times(times_by_name: Mapping[str, Sequence[float]]) -> None:
-    for name, times_s in times_by_name.items():
-        if not len(times_s) or not all(math.isfinite(each) and each > 0 for each in times_s):
-            raise PlotError(f"the times of {name!r} are {list(times_s)[:4]}; expected one or more, all above 0")
+def _check_positive(what: str, lanes: Mapping[str, Sequence[float]]) -> None:
+    for name, lane in lanes.items():
+        if not len(lane) or not all(math.isfinite(each) and each > 0 for each in lane):
+            raise PlotError(f"the {what} of {name!r} are {list(lane)[:4]}; expected one or more, all above 0")
 
 
 def _edge(lanes: Sequence[Sequence[float]]) -> float:
@@ -110,6 +110,44 @@ def _spread(times_by_name: Mapping[str, Sequence[float]]) -> str:
     name = max(apart, key=lambda each: apart[each])
     of = f" of {cut(name)}" if len(apart) > 1 else ""
     return f"{len(times_by_name[name])} runs{of}: the slowest took {times(apart[name])} the time of the fastest"
+
+
+def ratios(ax: Axes, ratios_by_name: Mapping[str, Sequence[float]], title: str | None = None) -> Axes:
+    """Repeated measurements of one ratio: each a dot in the lane of its name, their median as a bar, 1x as a line.
+
+    Args:
+        ax: to draw on.
+        ratios_by_name: baseline time over candidate time, 1 for a model against itself.
+        title: by default how far from 1 the worst of each lane is.
+
+    Raises:
+        PlotError: a name has no ratios, or one of them is not a positive number.
+    """
+    palette = palette_of(ax)
+    _check_positive("ratios", ratios_by_name)
+    for row, lane in enumerate(ratios_by_name.values()):
+        heights = [row - 0.2 + 0.5 * (place + 0.5) / len(lane) for place in range(len(lane))]
+        ax.plot(lane, heights, "o", ms=5, color=palette.accent, alpha=0.7, mew=0)
+        middle = statistics.median(lane)
+        ax.plot([middle] * 2, [row - 0.26, row + 0.36], color=palette.ink, lw=2)
+        ends = f"{times(min(lane))} to {times(max(lane))}"
+        annotate(ax, ends, (max(*lane, 1.0), row), (9, 0), palette.muted, va="center", fontsize="small")
+    name_rows(ax, list(ratios_by_name), palette)
+    ax.set_ylim(max(len(ratios_by_name), 2) - 0.4, -0.6)
+    caption = "measured ratio, log scale (1x: as fast as each other)\ndots: one measurement each; bar: median"
+    return dress_ratios(ax, palette, _worst_of(ratios_by_name) if title is None else title, caption)
+
+
+def _worst_of(ratios_by_name: Mapping[str, Sequence[float]]) -> str:
+    """How far from 1 the worst of each lane is: as a factor from 1.5 on, below that in percent."""
+    worst = {name: max(max(each, 1 / each) for each in lane) for name, lane in ratios_by_name.items()}
+    if not worst:
+        return "no ratios yet"
+    words = [
+        f"{cut(name)}: {times(off) if off >= 1.5 else _percent(off - 1)} from 1"
+        for name, off in sorted(worst.items(), key=lambda item: -item[1])
+    ]
+    return f"at worst, {words[0]}" if len(words) == 1 else f"at worst, {words[0]}; {words[-1]}"
 
 
 def intervals(ax: Axes, estimates: Sequence[Mapping[str, Any]], truth: float | None = None) -> Axes:
