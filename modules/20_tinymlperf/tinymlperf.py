@@ -1370,7 +1370,7 @@ with refuses(ValueError, "mlp_sprint", why="there is no event called chess: Work
 # %% tags=["look"]
 draw(plots.pictures, {
     "MLP Sprint: digits": load_dataset("mlp_sprint").inputs[:12].reshape(-1, 28, 28),
-    "CNN Marathon: a small digit anywhere": load_dataset("cnn_marathon").inputs[:12, ..., 0],
+    "CNN Marathon: anywhere": load_dataset("cnn_marathon").inputs[:12, ..., 0],
 }, size=(8.0, 2.6))  # fmt: skip
 
 # %% tags=["look"]
@@ -1620,10 +1620,10 @@ expected = answers(baseline, fresh)
 tries = {
     "int8": apply_quantization(baseline),
     "int4": apply_quantization(baseline, bits=4),
-    "int3": apply_quantization(baseline, bits=3),
-    "30 % pruned": apply_pruning(baseline),
+    "int2": apply_quantization(baseline, bits=2),
     "half pruned": apply_pruning(baseline, 0.5),
     "80 % pruned": apply_pruning(baseline, 0.8),
+    "90 % pruned": apply_pruning(baseline, 0.9),
 }
 sprint = get_event("mlp_sprint")
 judged_tries = {
@@ -1635,9 +1635,11 @@ draw(plots.losses, {name: each.to_dict() for name, each in judged_tries.items()}
 judge_quality(get_event("mlp_sprint"), answers(AlwaysZero(), fresh), expected, fresh)
 
 # %% [markdown]
-# **What did you see?** Eight bits cost nothing that could be measured; three bits and heavy pruning fall off a cliff. And
-# the model that answers zero is stored with its reason and ranked nowhere, at any speed. Note that the grading set is
-# *fresh*: every seed turns and shifts the pictures anew, so that learning the public answers by heart helps nobody.
+# **What did you see?** Eight bits cost nothing that could be measured, four a few tenths of a point; two bits and nine
+# weights of ten gone fall off a cliff. The network that lost eight of ten lies *on* the floor: its interval covers the line,
+# and with another seed it may fall on the other side. That is what `borderline` tells a reader. And the model that answers
+# zero is stored with its reason and ranked nowhere, at any speed. Note that the grading set is *fresh*: every seed turns and
+# shifts the pictures anew, so that learning the public answers by heart helps nobody.
 
 # %% [markdown]
 # ## 6. Score
@@ -2897,7 +2899,8 @@ with given(globals(), *needed, "TinyMLPerf.load_benchmark"):
 # %% nbgrader={"grade": true, "grade_id": "hidden-submit-entry", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 ### BEGIN HIDDEN TESTS
 with given(globals(), *needed, "TinyMLPerf.load_benchmark"):
-    assert stored["github_url"] == "https://example.org/toys" and stored["optimization_description"] == "int4!"
+    said = (stored["github_url"], stored["optimization_description"])
+    assert said == ("https://example.org/toys", "int4!"), f"link and description are kept as they came: {said}"
     assert stored["claimed_techniques"] == ["quantization"], "the description goes to the detector, as a claim"
     assert stored["facts"]["memory_ratio"] == 8.0, "baseline's peak memory over the model's is one of the facts"
     for words in (("", "mlp_sprint"), ("Toys", "chess")):
@@ -2966,7 +2969,7 @@ model = apply_quantization(model)
 model = apply_pruning(model)
 model = add_custom_kernels(model)
 
-competition = TinyMLPerfCompetitionPlus()
+competition = TinyMLPerfCompetitionPlus(profiler=CompetitionProfiler(budget_s=1.0))
 submission = competition.submit_entry(
     team_name="First Try",
     event_name="mlp_sprint",
@@ -2981,7 +2984,7 @@ competition.display_leaderboard("mlp_sprint")
 # ### What each module gives
 #
 # **Look.** The techniques one at a time in all three events: each bar begins where the step before had got to. The helper
-# measures a list of steps against one baseline and enters the last one.
+# enters every step, so that the whole way is on record; the best entry of a team counts.
 
 # %%
 from tinytorch.core.caching import add_kv_cache
@@ -2990,18 +2993,18 @@ from tinytorch.core.caching import add_kv_cache
 def climb(
     event_name: str, steps: Mapping[str, Callable[[Model], Model]], alone: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
-    """Measure the steps one on top of the other, those in `alone` each by itself; the event's own score of each."""
-    start, data = tinyperf.load_benchmark(event_name)
-    quick, reached, rows = CompetitionProfiler(budget_s=0.6, seed=1), start, []
+    """Enter each step on top of the one before, those in `alone` each by itself; the event's own score of each."""
+    start, _ = tinyperf.load_benchmark(event_name)
+    reached, rows = start, []
     for label, step in steps.items():
         made = step(start if label in alone else reached)
-        found = quick.benchmark_model(made, data, start)
+        reached = reached if label in alone else made
+        team = "One at a Time" if label in alone else "Step by Step"
+        found = competition.submit_entry(team, event_name, made, label)
         low, high = found["event_score_ci"]
-        note = "" if found["accuracy_ok"] else "below the floor"
+        note = "" if found["ranked"] else "below the floor"
         rows.append({"label": label, "ratio": found["event_score"], "low": low, "high": high, "note": note,
                      "reference": label in alone})  # fmt: skip
-        reached = reached if label in alone else made
-    competition.submit_entry("Step by Step", event_name, reached, "all steps of Section 8")
     return rows
 
 
@@ -3016,20 +3019,18 @@ draw(plots.staircase, climb("mlp_sprint", {
 
 # %% tags=["look"]
 draw(plots.staircase, climb("cnn_marathon", {
-    "int8 (17) alone": apply_quantization,
     "im2col (16, v2)": lambda model: add_custom_kernels(model, version=2, compiled=False),
     "fused, in blocks (16, v3)": lambda model: add_custom_kernels(model, compiled=False),
     "+ int8 (17)": apply_quantization,
-}, alone=("int8 (17) alone",)), "CNN Marathon")  # fmt: skip
+}), "CNN Marathon")  # fmt: skip
 
 # %% tags=["look"]
 draw(plots.staircase, climb("transformer_decathlon", {
-    "int8 (17) alone": apply_quantization,
     "KV cache (19) alone": add_kv_cache,
     "fused kernels (16)": lambda model: add_custom_kernels(model, compiled=False),
     "+ KV cache (19)": add_kv_cache,
     "+ int8 (17)": apply_quantization,
-}, alone=("int8 (17) alone", "KV cache (19) alone")), "Transformer Decathlon")  # fmt: skip
+}, alone=("KV cache (19) alone",)), "Transformer Decathlon")  # fmt: skip
 
 # %% [markdown]
 # **What did you see?** Int8 alone makes nothing faster: numpy has no fast integer product, so the weights are turned back into
@@ -3299,8 +3300,8 @@ def ours_finds(cheat: Model, description: str = "") -> str:
     finally:
         time.perf_counter = real
     low, high = found["speedup_ci"]
-    rank_or_reason = "ranked" if found["ranked"] else f"not ranked: {'; '.join(found['reasons'])}"
-    return f"{rank_or_reason}; speedup [{low:.2f}, {high:.2f}], innovation {found['innovation_score']:.2f}"
+    reasons = "ranked" if found["ranked"] else f"not ranked: {'; '.join(found['reasons'])}"
+    return f"{reasons}; {found['verdict']} [{low:.2f}, {high:.2f}], innovation {found['innovation_score']:.2f}"
 
 
 def fresh_model() -> Model:
@@ -3320,7 +3321,16 @@ Report({
 })  # fmt: skip
 
 # %% [markdown]
-# **What did you see?** @@SEEN@@
+# **What did you see?** Five of six fall, each to a stage that you know. The memory is refused: an input that it has seen is
+# answered many times faster than a new one, and `check_computes` asks just that. One row for all falls to the floor. The
+# slow clock slows nothing: `Clock` took hold of the real one when the package was loaded, before there was a model. The
+# description earns 0.00 without evidence. And the baseline, resubmitted, is a tie, today and tomorrow.
+#
+# The saboteur is **ranked**. Nothing in this notebook can stop it: baseline and candidate live in one process, and whoever
+# shares a process can change everything in it, the other model, the checks, the score. The first five were stopped by code
+# that the next cheat may patch. That is why a result from this notebook is called *practice*. For an *official* one your
+# instructor's referee runs baseline and entry each in a process of its own, keeps clock and labels in a third one, and hands
+# out inputs that nobody has seen. A benchmark ends where its trust ends: ask of each where that is.
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "design-a-cheat", "locked": false, "points": 5, "schema_version": 3, "solution": true, "task": false}
 # **Question (5 points).** Design a cheat of your own against the benchmark that *you* built (not the naive one).
@@ -3382,8 +3392,9 @@ bytes_s = 2 * big.nbytes / min(measure(lambda: np.copyto(copy, big), runs=5, war
 points = []
 for name in EVENTS:
     rows = instrument.profile_layers(load_baseline(name), load_dataset(name).inputs[:32]).rows()
-    total = {key: sum(row[key] for row in rows) for key in ("flops", "bytes", "time_s")}
-    points.append({"label": get_event(name).title, **total})
+    moved = sum(row["weight_bytes"] + row["output_bytes"] for row in rows)  # each once: the least it can be
+    flops, spent_s = sum(row["flops"] or 0 for row in rows), sum(row["own_s"] for row in rows)
+    points.append({"label": get_event(name).title, "flops": flops, "bytes": moved, "time_s": spent_s})
 draw(plots.roofline, flops_s, bytes_s, points)
 
 # %% [markdown]

@@ -24,13 +24,14 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox, blended_transform_factory
 
 Submission = Mapping[str, Any]
 
 LONGEST_NAME = 26  # characters of a team's name on an axis
-LONGEST_TITLE = 58  # characters of one line of a title
+LONGEST_TITLE = 58  # characters of one line of a title of a chart that is
+NARROW = 6.4  # inches wide; a wider one takes more
 LONGEST_CAPTION = 76  # characters of one line below an axis
 RISES = (0, 10, -10, 20, -20, 30, -30, 40, -40)
 NAME_PLACES = [(9 * side, rise) for rise in RISES for side in (1, -1)]  # beside a point, in points of type
@@ -181,12 +182,13 @@ def name_rows(ax: Axes, labels: Sequence[str], palette: Palette) -> None:
     ax.tick_params(axis="y", length=0, labelcolor=palette.ink)
 
 
-def dress_ratios(ax: Axes, palette: Palette, title: str, xlabel: str) -> Axes:
-    """Log axis of ratios with the baseline marked, title at the left edge, no more ink than that."""
-    low, high = _reach(ax)
+def dress_ratios(ax: Axes, palette: Palette, title: str, xlabel: str, least: float = 1.5) -> Axes:
+    """Log axis of ratios over a factor of at least `least`, the baseline marked, title at the left edge."""
+    low, high = _reach(ax, least)
     ax.set_xscale("log")
     ax.set_xlim(low / (high / low) ** 0.03, high * (high / low) ** 0.2)
-    ax.xaxis.set_major_locator(LogLocator(subs=tick_subs(high / low), numticks=20))
+    close = high / low < 2  # a log axis that short has its ticks where a plain one has them
+    ax.xaxis.set_major_locator(MaxNLocator(6) if close else LogLocator(subs=tick_subs(high / low), numticks=20))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
     ax.axvline(1, color=palette.muted, lw=1, zorder=1)
@@ -210,22 +212,24 @@ def strip(ax: Axes, palette: Palette, xlabel: str, ylabel: str = "") -> None:
 
 def entitle(ax: Axes, title: str, palette: Palette) -> Axes:
     """The finding in at most two lines, from the left edge of a chart that stands alone."""
-    lines = textwrap.wrap(printable(title), LONGEST_TITLE, max_lines=2, placeholder=" …", break_on_hyphens=False)
+    drawing = ax.get_figure(root=True)
+    broad = max(1.0, drawing.get_figwidth() / NARROW) if drawing is not None and len(drawing.axes) == 1 else 1.0
+    longest = round(broad * LONGEST_TITLE)
+    lines = textwrap.wrap(printable(title), longest, max_lines=2, placeholder=" …", break_on_hyphens=False)
     text = ax.set_title("\n".join(lines), loc="left", pad=12, color=palette.ink, parse_math=False)
     text.set(fontsize="large", weight="bold")
-    drawing = ax.get_figure(root=True)
     if drawing is not None and len(drawing.axes) == 1:  # alone: the title begins above the row labels
         text.set_transform(blended_transform_factory(drawing.transFigure, text.get_transform()))
         text.set_x(0.02)
     return ax
 
 
-def _reach(ax: Axes) -> tuple[float, float]:
-    """Smallest and largest ratio drawn, with the baseline's 1x, and never less than a factor of 1.5 apart."""
+def _reach(ax: Axes, least: float) -> tuple[float, float]:
+    """Smallest and largest ratio drawn, with the baseline's 1x, and never less than a factor of `least` apart."""
     box = ax.dataLim
     drawn = [x for x in (box.x0, box.x1) if math.isfinite(x) and x > 0]
     low, high = min([1.0, *drawn]), max([1.0, *drawn])
-    return (low, high) if high / low > 1.5 else (min(low, 0.9), max(high, 1.5))
+    return (low, high) if high / low > least else (min(low, 0.9 if least > 1.4 else 0.95), max(high, least))
 
 
 def tick_subs(span: float) -> Sequence[float]:

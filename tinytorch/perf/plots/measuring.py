@@ -63,7 +63,8 @@ def runs(ax: Axes, times_by_name: Mapping[str, Sequence[float]], title: str | No
         _lane(ax, row, times_s, edge, factor, palette)
     name_rows(ax, list(times_by_name), palette)
     ax.set_ylim(max(len(times_by_name), 1) - 0.5, -0.65)
-    ax.set_xlim(0, 1.12 * factor * edge)
+    wild = any(each > edge for times_s in times_by_name.values() for each in times_s)
+    ax.set_xlim(0, (1.3 if wild else 1.12) * factor * edge)
     ax.xaxis.set_major_locator(MaxNLocator(7))
     ax.grid(axis="x", color=palette.grid, lw=0.7)
     strip(
@@ -94,9 +95,7 @@ def _lane(ax: Axes, row: int, times_s: Sequence[float], edge: float, factor: flo
     if wild:
         slowest, y = max(wild)
         words = seconds(slowest) if len(wild) == 1 else f"{len(wild)} runs up to {seconds(slowest)}"
-        annotate(
-            ax, words, (1.06 * factor * edge, y), (-7, 0), palette.down, ha="right", va="center", fontsize="small"
-        )
+        annotate(ax, words, (1.06 * factor * edge, y), (7, 0), palette.down, va="center", fontsize="small")
     middle = factor * statistics.median(times_s)
     ax.plot([middle] * 2, [row - 0.3, row + 0.42], color=palette.ink, lw=2)
     annotate(ax, seconds(middle / factor), (middle, row - 0.3), (0, 1), palette.ink, ha="center", weight="bold")
@@ -135,7 +134,7 @@ def ratios(ax: Axes, ratios_by_name: Mapping[str, Sequence[float]], title: str |
     name_rows(ax, list(ratios_by_name), palette)
     ax.set_ylim(max(len(ratios_by_name), 2) - 0.4, -0.6)
     caption = "measured ratio, log scale (1x: as fast as each other)\ndots: one measurement each; bar: median"
-    return dress_ratios(ax, palette, _worst_of(ratios_by_name) if title is None else title, caption)
+    return dress_ratios(ax, palette, _worst_of(ratios_by_name) if title is None else title, caption, least=1.1)
 
 
 def _worst_of(ratios_by_name: Mapping[str, Sequence[float]]) -> str:
@@ -171,7 +170,7 @@ def intervals(ax: Axes, estimates: Sequence[Mapping[str, Any]], truth: float | N
     name_rows(ax, [each["label"] for each in estimates], palette)
     caption = "ratio, log scale\ndot: estimate, band: where it may fall"
     caption += "" if truth is None else f"; dashed: the truth, {times(truth)}"
-    return dress_ratios(ax, palette, _protocols_finding(estimates, truth), caption)
+    return dress_ratios(ax, palette, _protocols_finding(estimates, truth), caption, least=1.1)
 
 
 def _protocols_finding(estimates: Sequence[Mapping[str, Any]], truth: float | None) -> str:
