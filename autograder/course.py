@@ -51,7 +51,10 @@ def settings(root: Path, sockets: Path) -> Any:
     Args:
         sockets: a short absolute path; kernels talk over files there instead of open ports.
     """
+    from nbgrader.converters.autograde import Autograde
     from traitlets.config import Config
+
+    from autograder.sanitize import PASSED_OVER, OnlyLookingIsPassedOver
 
     config = Config()
     config.CourseDirectory.root = str(root)
@@ -60,6 +63,11 @@ def settings(root: Path, sockets: Path) -> Any:
     config.KernelManager.transport = "ipc"
     config.KernelManager.ip = str(sockets / "k")
     config.ExecutePreprocessor.timeout = CELL_TIMEOUT_S
+    config.ExecutePreprocessor.skip_cells_with_tag = PASSED_OVER
+    config.Autograde.sanitize_preprocessors = [
+        *Autograde.sanitize_preprocessors.default(),
+        OnlyLookingIsPassedOver,
+    ]
     config.OverwriteCells.add_missing_cells = True  # a deleted check is 0 points, not "no score"
     return config
 

@@ -12,6 +12,7 @@ import os
 import re
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,24 +70,26 @@ def emptied(source: str) -> str:
     return SOLUTION.sub(r"\1# YOUR CODE HERE\n\1raise NotImplementedError()", source)
 
 
-def play(
-    book: Sequence[Cell], edits: Mapping[str, Edit] | None = None, only: Sequence[str] | None = None
-) -> list[Grade]:
+def up_to(book: Sequence[Cell], stage: str) -> Sequence[Cell]:
+    """The notebook as far as the last check of a stage."""
+    checks = (
+        place for place, cell in enumerate(book) if is_check(cell) and stage_of(cell.grade_id or "") == stage
+    )
+    return book[: max(checks) + 1]
+
+
+def play(book: Sequence[Cell], edits: Mapping[str, Edit] | None = None) -> list[Grade]:
     """Run the notebook with some cells changed; the grade of each check, in order.
 
     Args:
         book: cells of the notebook.
         edits: what becomes of a cell's source, by its grade_id.
-        only: grade_ids of the checks to run; by default all.
     """
     edits, namespace, grades = dict(edits or {}), {"__name__": "__main__"}, []
     with reference_at(REFERENCE), untouched_process():
         for cell in book:
             name = cell.grade_id or ""
-            skipped = "look" in cell.metadata.get("tags", ()) or (
-                is_check(cell) and only is not None and name not in only
-            )
-            if cell.kind != "code" or skipped:
+            if cell.kind != "code" or "look" in cell.metadata.get("tags", ()):
                 continue
             if name in edits:
                 cell = replace(cell, source=edits.pop(name)(cell.source))
@@ -101,7 +104,8 @@ def play(
 def run(cell: Cell, namespace: dict[str, Any]) -> str | None:
     """Run one cell; the last line of its traceback if it fails."""
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # in a kernel a warning is no error
             exec(compile(cell.source, f"<{cell.where()}>", "exec"), namespace)  # what a kernel does
     except Exception as error:
         return traceback.format_exception_only(error)[-1].strip()

@@ -532,7 +532,9 @@ def combine(rounds: Iterable[Round], cases: Sequence[str]) -> list[float]:
 
 # cell: is-settled
 def is_settled(rounds: Sequence[Round], cases: Sequence[str], target: float) -> bool:
-    """Is the interval of the speedup over `cases` within `target` of its centre?"""
+    """Is the interval of the speedup over `cases` within `target` of its centre? Fewer than 5 rounds never are."""
+    if len(rounds) < 5:
+        return False
     result = summarise(combine(rounds, cases))
     return math.log(result.high / result.low) / 2 <= target
 

@@ -1,0 +1,72 @@
+"""What the checks give: all points to the solution, none to the release, and each stage judged alone."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.notebook.classroom import cells, emptied, is_check, is_solution, nbgrader_of, play, stage_of, up_to
+from tests.notebook.mistakes import MISTAKES
+
+BOOK = cells()
+STAGES = [cell.grade_id for cell in BOOK if is_solution(cell)]
+AUTOGRADED = 85
+POINTS = {
+    stage: sum(nbgrader_of(cell)["points"] for cell in BOOK if is_check(cell) and stage_of(cell.grade_id) == stage)
+    for stage in STAGES
+}
+
+
+def failures(grades):
+    return {grade.grade_id: grade.message for grade in grades if grade.message is not None}
+
+
+def test_the_whole_solution_earns_every_point():
+    grades = play(BOOK)
+    assert not failures(grades)
+    assert sum(grade.earned for grade in grades) == AUTOGRADED == sum(POINTS.values())
+
+
+def test_the_untouched_release_earns_nothing_and_every_check_says_why():
+    grades = play(BOOK, dict.fromkeys(STAGES, emptied))
+    assert sum(grade.earned for grade in grades) == 0
+    assert all(grade.message for grade in grades)
+
+
+LOST: dict[str, dict[str, float]] = {}  # emptied stage -> what each stage lost
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_empty_cell_loses_the_points_of_its_own_stage_and_no_others(stage):
+    lost: dict[str, float] = {}
+    for grade in play(BOOK, {stage: emptied}):
+        if grade.message is not None:
+            lost[stage_of(grade.grade_id)] = lost.get(stage_of(grade.grade_id), 0) + grade.points
+    LOST[stage] = lost
+    assert lost == {stage: POINTS[stage]}
+
+
+def test_the_table_of_what_an_empty_cell_costs(capsys):
+    out = [f"\n{'only this cell emptied':<24}{'loses':>6}{'of its':>8}   elsewhere"]
+    for stage, lost in LOST.items():
+        elsewhere = [f"{other} {points:g}" for other, points in lost.items() if other != stage]
+        own = f"{lost.get(stage, 0):>6g}{POINTS[stage]:>8g}"
+        out.append(f"{stage:<24}{own}   {', '.join(elsewhere) or 'nothing'}")
+    with capsys.disabled():
+        sys.stdout.write("\n".join(out) + "\n")
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: f"{mistake.stage}: {mistake.name}")
+def test_a_mistake_loses_points_where_it_was_made_and_is_told_in_words(mistake):
+    grades = play(up_to(BOOK, mistake.stage), {mistake.stage: mistake.make})
+    lost = failures(grades)
+    assert {stage_of(check) for check in lost} == {mistake.stage}, "it costs points there and nowhere else"
+    first = next(iter(lost.values()))
+    assert mistake.words in first, f"the message does not tell it: {first}"
+    assert first.startswith("AssertionError"), f"a check fails in its own words, not by accident: {first}"
+
+
+def test_there_are_more_than_40_mistakes_over_all_stages():
+    assert len(MISTAKES) >= 45
+    assert {mistake.stage for mistake in MISTAKES} == set(STAGES)
