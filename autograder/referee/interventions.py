@@ -6,6 +6,7 @@ and what it proves is decided in perf.evidence; what it is worth, in the noteboo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,15 +38,19 @@ def innovation_of(
     setup: Setup,
     terms: Terms,
     answers: tuple[np.ndarray, np.ndarray, np.ndarray],
-    memory_ratio: float,
+    measured: Mapping[str, float],
     scratch: Path,
 ) -> Report:
-    """Evidence for the six families with the score they add up to, as practice gives it; 0 where not asked for."""
+    """Evidence for the six families with the score they add up to, as practice gives it; 0 where not asked for.
+
+    Args:
+        measured: `memory_ratio` and `speedup` of the match.
+    """
     claimed = claimed_families(entry.optimization_description)
     if not terms.interventions:
         return _report([], claimed, {})
     probes = load_dataset(event.name, SPLIT).batch(PROBES[event.name], terms.rng(4))
-    facts = _facts(entry, baseline, setup, terms, probes, answers, memory_ratio, scratch)
+    facts = _facts(entry, baseline, setup, terms, probes, answers, measured, scratch)
     found = [
         Evidence(family, round(points, 2), finding, family in claimed)
         for family, (points, finding) in evidence_scores(facts).items()
@@ -61,20 +66,20 @@ def _facts(
     terms: Terms,
     probes: np.ndarray,
     answers: tuple[np.ndarray, np.ndarray, np.ndarray],
-    memory_ratio: float,
+    measured: Mapping[str, float],
     scratch: Path,
 ) -> Facts:
     """By looking at the model where it is the library's own, else by interventions in workers."""
     model = rebuilt(entry)
     if model is not None:
-        return gather_facts(model, load_baseline(entry.event_name), probes, answers, memory_ratio)
+        return gather_facts(model, load_baseline(entry.event_name), probes, answers, measured["memory_ratio"])
     shape = get_event(entry.event_name).output_shape(probes)
     runs = {
         each.name: carry_out(each, changed(setup, each, entry, scratch), probes, shape)
         for each in interventions(entry, baseline.weights, terms.seed)
     }
     own = carry_out(unchanged(baseline), baseline, probes, shape)
-    return facts_from_runs(entry, baseline.weights, runs, own, answers, memory_ratio)
+    return facts_from_runs(entry, baseline.weights, runs, own, answers, **measured)
 
 
 def _report(found: list[Evidence], claimed: set[str], facts: dict[str, Any]) -> Report:

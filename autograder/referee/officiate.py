@@ -31,7 +31,7 @@ from autograder.referee.sandbox import Setup, Worker, WorkerError, workers
 from tinytorch.core.acceleration import add_custom_kernels
 from tinytorch.core.benchmarking import floor_reason, judge_quality, judged, make_results
 from tinytorch.perf.entry import Entry, check_entry, load_entry
-from tinytorch.perf.evidence import division_of
+from tinytorch.perf.evidence import division_of, hidden_bytes
 from tinytorch.perf.machine import describe_machine, one_blas_thread
 from tinytorch.perf.records import Quality, Report, Round
 from tinytorch.perf.workloads.baselines import load_baseline
@@ -42,7 +42,6 @@ from tinytorch.perf.workloads.scenarios import memory_inputs
 CLOCK = "worker's CPU time, read from outside"
 BETWEEN_S, BETWEEN_SHARE = 3e-5, 0.1  # CPU between two calls, of a call's: freeing memory, the way to the pipe
 IDLE_S, IDLE_SHARE = 1e-3, 0.5  # of a call's time without computing and without waiting for a core
-FREE_SOURCE_BYTES = 4096  # of packed source text that are not counted as weights: about 400 lines
 STEPS = {
     "accuracy": 0.005,
     "bits_per_character": 0.01,
@@ -169,7 +168,8 @@ def _held(entry: Entry, event: Event, terms: Terms, opening: Report, scratch: Pa
     division, kl = division_of(logits, reference_logits)
     answers = logits.argmax(axis=-1), reference_logits.argmax(axis=-1), graded.labels
     ratio = resources["baseline_peak_memory_bytes"] / resources["peak_memory_bytes"]
-    innovation = innovation_of(entry, event, baseline, setup, terms, answers, ratio, scratch)
+    measured = {"memory_ratio": ratio, "speedup": results["speedup_vs_baseline"]}
+    innovation = innovation_of(entry, event, baseline, setup, terms, answers, measured, scratch)
     closing = judged(results, innovation)
     problems = played.problems
     closing["checks"] = [] if closing["ranked"] else ["quality floor"]
@@ -344,8 +344,4 @@ def _resources(event: Event, entry: Entry, baseline: Setup, setup: Setup, terms:
 
 def model_bytes(entry: Entry) -> int:
     """Bytes of the weights in the file that the referee read, and of what more than code the source carries."""
-    import lzma
-
-    text = entry.source + (entry.kernel_source or "")
-    hidden = max(0, len(lzma.compress(text.encode())) - FREE_SOURCE_BYTES)
-    return max(1, sum(array.nbytes for array in entry.weights.values()) + hidden)
+    return max(1, sum(array.nbytes for array in entry.weights.values()) + hidden_bytes(entry))

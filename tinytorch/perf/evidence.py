@@ -6,6 +6,7 @@ padding, dead copies and attributes earn nothing. Does not: turn facts into poin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,9 @@ class Facts(Record):
 
     weights: int  # live weights that are not zero
     baseline_weights: int
-    bits_per_weight: float  # mean over the live weights as they are stored
+    bits_per_weight: (
+        float  # stored bits of the live weights / their number, or the baseline's where that is smaller
+    )
     dead_tensors: int  # large arrays that the outputs do not depend on
     unmoved: float  # share of the choices that stay when all large arrays are shuffled: 1.0 if they mean nothing
     structured: bool  # some matrix is smaller than the baseline's
@@ -38,7 +41,7 @@ class Facts(Record):
     kernel: str  # name of the engine, "" without one
     kernel_speedup: float  # time without the engine / time with it; 1.0 without one
     memory_ratio: float | None  # baseline's peak memory / the model's
-    packed_ratio: float  # stored bytes / bytes after lzma
+    packed_ratio: float  # stored bytes / bytes after lzma, of no more weights than the baseline has
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,12 @@ def gather_facts(
     live, dead = live_weights(model, inputs)
     own, _ = live_weights(baseline, inputs)
     count = sum(int(np.count_nonzero(weight.values)) for weight in live)
-    size = max(1, sum(weight.values.size for weight in live))
+    bits = sum(weight.bits * weight.values.size for weight in live)
+    size, most = (sum(weight.values.size for weight in weights) for weights in (live, own))
     return Facts(
         weights=count,
         baseline_weights=sum(int(np.count_nonzero(weight.values)) for weight in own),
-        bits_per_weight=sum(weight.bits * weight.values.size for weight in live) / size,
+        bits_per_weight=_bits_per_weight(bits, size, most),
         dead_tensors=dead,
         unmoved=_unmoved(model, inputs),
         structured=_is_structured(live, own),
@@ -81,7 +85,7 @@ def gather_facts(
         kernel=str(getattr(getattr(model, "engine", None), "name", "")),
         kernel_speedup=kernel_speedup(model, inputs),
         memory_ratio=memory_ratio,
-        packed_ratio=_packed_ratio(live),
+        packed_ratio=_packed_ratio(live, size, most),
     )
 
 
@@ -213,34 +217,51 @@ def wrong_agreement(chosen: np.ndarray, baseline: np.ndarray, labels: np.ndarray
     return float((chosen[wrong] == baseline[wrong]).mean()) if wrong.any() else 0.0
 
 
-def _packed_ratio(live: list[Stored]) -> float:
-    """How much a general compressor still finds in the stored weights (their zeros left out): shared values."""
+def _bits_per_weight(bits: float, size: int, most: int) -> float:
+    """Stored bits for each weight that a network of the baseline's size needs: more numbers do not dilute them."""
+    return bits / max(1, min(size, most)) if bits else 32.0
+
+
+def _packed_ratio(live: list[Stored], size: int, most: int) -> float:
+    """How much a general compressor still finds in the stored weights (their zeros left out): shared values.
+
+    More numbers than the baseline's are not counted as stored: a copy that packs away is no compression.
+    """
     kept = [weight.stored[weight.stored != 0] for weight in live]
     import lzma  # here: the benchmark must not cost much more than numpy to import
 
     raw = b"".join(np.ascontiguousarray(array).tobytes() for array in kept)
-    return len(raw) / len(lzma.compress(raw)) if raw else 1.0
+    needed = min(1.0, most / max(1, size))
+    return needed * len(raw) / len(lzma.compress(raw)) if raw else 1.0
 
 
 # -- taking the kernel away ----------------------------------------------------------------------------
 
 
 def kernel_speedup(model: Any, inputs: np.ndarray) -> float:
-    """Time of a network without its engine / with it, as the median over interleaved pairs; 1.0 without an engine.
+    """Time of a network without its engine / with it; 1.0 without an engine.
 
-    The engine must be what `predict` uses: one that is not called makes no difference in time.
+    Median over interleaved pairs, geometric mean over batches of one, of an eighth and of all `inputs`: an event
+    times small and large batches, too. The engine must be what `predict` uses: one that is not called makes no
+    difference in time.
     """
     if getattr(model, "engine", None) is None or not isinstance(model, Network):
         return 1.0
     plain, clock = model.copy(), Clock()
     plain.engine = None
+    sizes = sorted({1, max(1, len(inputs) // 8), len(inputs)})
+    logs = [math.log(_time_ratio(plain, model, inputs[:size], clock)) for size in sizes]
+    return math.exp(sum(logs) / len(logs))
+
+
+def _time_ratio(slow: Any, fast: Any, inputs: np.ndarray, clock: Clock) -> float:
     ratios = []
     for _ in range(PAIRS):
         start = clock.now_s()
-        plain.predict(inputs)
+        slow.predict(inputs)
         middle = clock.now_s()
-        model.predict(inputs)
-        ratios.append((middle - start) / max(clock.now_s() - middle, 1e-9))
+        fast.predict(inputs)
+        ratios.append(max(middle - start, 1e-9) / max(clock.now_s() - middle, 1e-9))
     return float(np.median(ratios[1:]))
 
 
@@ -248,6 +269,7 @@ def kernel_speedup(model: Any, inputs: np.ndarray) -> float:
 
 PROBES = {"mlp_sprint": 256, "cnn_marathon": 64, "transformer_decathlon": 8}  # inputs of a run
 MOST_SHUFFLED = 24  # arrays that are shuffled one by one, the largest first
+FREE_SOURCE_BYTES = 4096  # of packed source text that are not counted as weights: about 400 lines
 CLOSED_NAT = 0.01  # mean divergence of the answers up to which a network counts as the same
 
 
@@ -300,30 +322,36 @@ def facts_from_runs(
     baseline: Run,
     answers: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
     memory_ratio: float | None = None,
+    speedup: float | None = None,
 ) -> Facts:
-    """Facts about an entry from what its interventions gave; `answers` as in gather_facts."""
+    """Facts about an entry from what its interventions gave; `answers` as in gather_facts.
+
+    Args:
+        speedup: of the whole entry over the baseline in its event, which its kernels may have a share in.
+    """
     own = [Stored(name, array, array, 32.0) for name, array in baseline_weights.items() if array.size >= SMALLEST]
     names = _shuffled_names(entry.weights)
     used = [name for name in names if _run_moved(runs["as is"], runs[f"shuffled: {name}"])]
     arrays = {name: entry.weights[name] for name in used}
     live = [Stored(name, array, array, _stored_bits(array, own)) for name, array in arrays.items()]
     counts = [_count(weight) for weight in live]
-    size = max(1, sum(counts))
+    hidden = hidden_bytes(entry)  # at most as many weights as four bits each make
+    size, most = sum(counts) + 2 * hidden, sum(weight.values.size for weight in own)
+    bits = sum(n * w.bits for n, w in zip(counts, live, strict=True)) + 8 * hidden
+    stored = sum(round(n * _share_kept(w.stored)) for n, w in zip(counts, live, strict=True))
     return Facts(
-        weights=sum(
-            round(n * np.count_nonzero(w.stored) / w.stored.size) for n, w in zip(counts, live, strict=True)
-        ),
+        weights=stored + 2 * hidden,
         baseline_weights=sum(int(np.count_nonzero(weight.values)) for weight in own),
-        bits_per_weight=sum(n * w.bits for n, w in zip(counts, live, strict=True)) / size if live else 32.0,
+        bits_per_weight=_bits_per_weight(bits, size, most),
         dead_tensors=len(names) - len(used),
         unmoved=_unmoved_share(runs["as is"], runs["all shuffled"]),
-        structured=sum(counts) < sum(weight.values.size for weight in own),
+        structured=size < most,
         provenance=_provenance(live, own),
         agreement=None if answers is None else wrong_agreement(*answers),
         kernel="own" if _has_kernels(entry) else "",
-        kernel_speedup=_kernel_worth(runs, baseline),
+        kernel_speedup=_kernel_worth(runs, baseline, speedup),
         memory_ratio=memory_ratio,
-        packed_ratio=_packed_ratio(live),
+        packed_ratio=_packed_ratio(live, size, most),
     )
 
 
@@ -384,9 +412,23 @@ def _share_kept(stored: np.ndarray) -> float:
     return np.count_nonzero(stored) / stored.size
 
 
-def _kernel_worth(runs: Mapping[str, Run], baseline: Run) -> float:
-    """How much faster than the baseline, if the answers need the kernels; else 1: a decoy is worth nothing."""
+def _kernel_worth(runs: Mapping[str, Run], baseline: Run, speedup: float | None) -> float:
+    """The entry's speedup to the power of its kernels' share of the time; 1 where the answers do not need them.
+
+    The share is what is left of the time when they do nothing. Where the entry breaks without them it is unknown,
+    and counted as all.
+    """
     run, without = runs["as is"], runs.get("without kernels")
     if without is None or not _run_moved(run, without) or not run.time_s or not baseline.time_s:
         return 1.0
-    return max(1.0, baseline.time_s / run.time_s)
+    worth = max(1.0, speedup or baseline.time_s / run.time_s)
+    share = 1.0 if without.time_s is None else min(1.0, max(0.0, 1 - without.time_s / run.time_s))
+    return float(worth**share)
+
+
+def hidden_bytes(entry: Any) -> int:
+    """What the source packs to beyond FREE_SOURCE_BYTES: more than code, weights for instance."""
+    import lzma  # here: the benchmark must not cost much more than numpy to import
+
+    text = entry.source + (entry.kernel_source or "")
+    return max(0, len(lzma.compress(text.encode())) - FREE_SOURCE_BYTES)
