@@ -27,7 +27,7 @@ test: $(VENV)/.dev ## set up, check style, types, layers and exports, run all te
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m tinytorch.export --check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 lab: $(VENV)/.lab ## set up, open the notebook in JupyterLab
 	$(BIN)/python -m jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) modules/20_tinymlperf/tinymlperf.ipynb

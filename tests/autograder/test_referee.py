@@ -68,7 +68,7 @@ calls = []
 class Mortal(MLP):
     def predict(self, inputs):
         calls.append(0)
-        if len(calls) == 100 and not os.path.exists({str(died)!r}):
+        if len(calls) == 40 and not os.path.exists({str(died)!r}):
             open({str(died)!r}, "w").close()
             os._exit(1)
         return super().predict(inputs)
