@@ -31,3 +31,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = item.path.parent.name
         item.add_marker(pytest.mark.xdist_group("autograder" if folder == "autograder" else str(item.path)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tables that tests have filled by `record_property(heading, row)`, from all workers."""
+    tables: dict[str, list[str]] = {}
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for heading, row in report.user_properties if report.when == "call" else ():
+            tables.setdefault(heading, []).append(str(row))
+    for heading, rows in tables.items():
+        terminalreporter.section(heading)
+        terminalreporter.write_line("\n".join(rows))

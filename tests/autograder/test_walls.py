@@ -110,9 +110,19 @@ def test_a_worker_that_dies_is_told_from_one_that_hangs(monkeypatch):
         assert caught.value.check == check
 
 
+def comes_to_rest(worker, looks=200_000, in_a_row=2000):
+    """Does its CPU time stand still? On a busy machine the signal takes its time."""
+    last, same = worker.cpu_s(), 0
+    for _ in range(looks):
+        now = worker.cpu_s()
+        last, same = now, same + 1 if now == last else 0
+        if same == in_a_row:
+            return True
+    return False
+
+
 def test_a_stopped_worker_does_nothing():
     busy = "import threading\nthreading.Thread(target=lambda: [0 for _ in iter(int, 1)], daemon=True).start()\n"
     with workers(Setup(busy + PLAIN, {})) as (worker,):
         worker.pause()
-        settled = [worker.cpu_s() for _ in range(2000)][-1000:]
-        assert settled[0] == settled[-1]
+        assert comes_to_rest(worker)

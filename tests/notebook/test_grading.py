@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 from tests.notebook.classroom import cells, emptied, is_check, is_solution, nbgrader_of, play, stage_of, up_to
@@ -34,27 +32,16 @@ def test_the_untouched_release_earns_nothing_and_every_check_says_why():
     assert all(grade.message for grade in grades)
 
 
-LOST: dict[str, dict[str, float]] = {}  # emptied stage -> what each stage lost
-
-
 @pytest.mark.parametrize("stage", STAGES)
-def test_an_empty_cell_loses_the_points_of_its_own_stage_and_no_others(stage):
+def test_an_empty_cell_loses_the_points_of_its_own_stage_and_no_others(stage, record_property):
     lost: dict[str, float] = {}
     for grade in play(BOOK, {stage: emptied}):
         if grade.message is not None:
             lost[stage_of(grade.grade_id)] = lost.get(stage_of(grade.grade_id), 0) + grade.points
-    LOST[stage] = lost
+    others = [f"{other} {points:g}" for other, points in lost.items() if other != stage]
+    row = f"{stage:<24}{lost.get(stage, 0):>4g} of {POINTS[stage]:<4g}{', '.join(others) or 'nothing'}"
+    record_property("an empty cell     loses its own points, and elsewhere", row)
     assert lost == {stage: POINTS[stage]}
-
-
-def test_the_table_of_what_an_empty_cell_costs(capsys):
-    out = [f"\n{'only this cell emptied':<24}{'loses':>6}{'of its':>8}   elsewhere"]
-    for stage, lost in LOST.items():
-        elsewhere = [f"{other} {points:g}" for other, points in lost.items() if other != stage]
-        own = f"{lost.get(stage, 0):>6g}{POINTS[stage]:>8g}"
-        out.append(f"{stage:<24}{own}   {', '.join(elsewhere) or 'nothing'}")
-    with capsys.disabled():
-        sys.stdout.write("\n".join(out) + "\n")
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: f"{mistake.stage}: {mistake.name}")
