@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from tinytorch.perf.store import Store, StoreError, team_key
+from tinytorch.perf.store import CLEARED, REFUSED, UNDER_REVIEW, Store, StoreError, team_key
 
 NOON = datetime(2025, 6, 1, 12, tzinfo=UTC)
 TABLE = "tinymlperf_submissions"
@@ -288,10 +288,10 @@ def test_a_damaged_store_is_refused(tmp_path):
 
 def test_a_store_of_another_version_is_refused_and_kept(tmp_path):
     store_in(tmp_path).append(entry())
-    change(tmp_path, "UPDATE tinymlperf_schema SET version = 2")
-    with pytest.raises(StoreError, match=r"version \[2\], this program reads version 1; nothing was changed"):
+    change(tmp_path, "UPDATE tinymlperf_schema SET version = 3")
+    with pytest.raises(StoreError, match=r"version \[3\], this program reads version 2; nothing was changed"):
         store_in(tmp_path)
-    change(tmp_path, "UPDATE tinymlperf_schema SET version = 1")
+    change(tmp_path, "UPDATE tinymlperf_schema SET version = 2")
     assert len(store_in(tmp_path)) == 1
 
 
@@ -318,6 +318,94 @@ def test_a_writer_that_waits_too_long_says_who_to_close(tmp_path, monkeypatch):
         with pytest.raises(StoreError, match="locked.*another program holds it"):
             store.append(entry())
     assert store.append(entry())["id"] == 1
+
+
+# ---------------------------------------------------------------- reviews and limits
+
+
+def numbers(rows):
+    return [row["id"] for row in rows]
+
+
+def reviewed(folder):
+    """A store whose second entry of three is under review."""
+    store = store_in(folder)
+    for _ in range(3):
+        store.append(entry())
+    store.review(2, UNDER_REVIEW, "the same weights as another team's")
+    return store
+
+
+@pytest.mark.parametrize("wanted", [{}, {"event": "mlp_sprint"}, {"team": "BYTE CLUB"}], ids=str)
+def test_an_entry_under_review_is_hidden_in_every_query(tmp_path, wanted):
+    store = reviewed(tmp_path)
+    assert numbers(store.submissions(**wanted)) == [1, 3]
+    assert numbers(store.submissions(**wanted, hidden=True)) == [1, 2, 3]
+
+
+def test_an_entry_under_review_is_not_counted(tmp_path):
+    assert len(reviewed(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(("verdict", "seen"), [(CLEARED, [1, 2, 3]), (REFUSED, [1, 3]), (UNDER_REVIEW, [1, 3])])
+def test_the_last_review_decides(tmp_path, verdict, seen):
+    store = reviewed(tmp_path)
+    store.review(2, verdict, "they showed their notebook")
+    assert numbers(store.submissions()) == seen
+    assert [each["verdict"] for each in store.reviews(2)] == [UNDER_REVIEW, verdict]
+    assert store.reviews(1) == [] and len(store.reviews()) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ((9, CLEARED, "fine"), "has no submission 9"),
+        ((1, "guilty", "fine"), "expected under review, cleared, refused"),
+        ((1, CLEARED, " "), "needs a reason"),
+        ((1, CLEARED, "x" * 501), "of 1 to 500 characters"),
+    ],
+)
+def test_a_review_that_says_nothing_is_refused(tmp_path, given, words):
+    store = reviewed(tmp_path)
+    with pytest.raises(StoreError, match=words):
+        store.review(*given)
+    assert len(store.reviews()) == 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE tinymlperf_reviews SET verdict = 'cleared'",
+        "DELETE FROM tinymlperf_reviews",
+        "INSERT OR REPLACE INTO tinymlperf_reviews SELECT id, submission_id, reviewed_at, 'cleared', reason"
+        " FROM tinymlperf_reviews",
+    ],
+)
+def test_the_database_itself_refuses_to_change_a_review(tmp_path, statement):
+    reviewed(tmp_path)
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        change(tmp_path, statement)
+    assert numbers(store_in(tmp_path).submissions()) == [1, 3]
+
+
+def test_official_runs_of_a_team_are_counted_by_day_and_event_whatever_became_of_them(tmp_path):
+    store = store_in(tmp_path, clock=ticking(6 * 3600))  # noon, 18 h, midnight, ...
+    for more in ({"mode": "official"}, {"mode": "official", "ranked": False}, {}, {"mode": "official"}):
+        store.append(entry(**more))
+    assert store.official_runs_today("byte club", "mlp_sprint") == 1  # at noon of the second day
+    store = store_in(tmp_path, clock=lambda: NOON)
+    assert store.official_runs_today("Byte Club", "mlp_sprint") == 3  # later ones count, too: clocks are set back
+    assert store.official_runs_today("Byte Club", "cnn_marathon") == 0
+
+
+def test_a_store_of_version_1_gets_its_reviews_and_keeps_its_rows(tmp_path):
+    stored = store_in(tmp_path).append(entry())
+    for statement in ("DROP TABLE tinymlperf_reviews", "UPDATE tinymlperf_schema SET version = 1"):
+        change(tmp_path, statement)
+    store = store_in(tmp_path)
+    assert store.submissions() == [stored]
+    store.review(1, UNDER_REVIEW, "a look at it")
+    assert store.submissions() == [] and store.submissions(hidden=True) == [stored]
 
 
 # ---------------------------------------------------------------- other databases

@@ -1,7 +1,8 @@
 """Where submissions live: an append-only table behind SQLAlchemy, by default one SQLite file.
 
 One transaction a submission, synced before `append` returns: a run that is interrupted, even by SIGKILL,
-loses nothing stored. Triggers in the database itself, not good will, refuse to change or remove a row.
+loses nothing stored. Triggers in the database itself, not good will, refuse to change or remove a row. A review,
+too, is a row that is added: an entry whose last one is not "cleared" is hidden in every query.
 Does not: measure, judge, rank or clean names. The only room that imports sqlalchemy.
 """
 
@@ -25,9 +26,11 @@ from sqlalchemy.pool import NullPool
 
 from tinytorch.perf.records import Report
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 had no reviews; a store of version 1 gets their table when it is opened
 DEFAULT_PATH = "tinymlperf.sqlite"
 ENVIRONMENT_VARIABLE = "TINYMLPERF_STORE"
+UNDER_REVIEW, CLEARED, REFUSED = VERDICTS = ("under review", "cleared", "refused")
+LONGEST_REASON = 500  # characters
 MOST_NESTED = 50  # a list in a list in a list: deeper than this it contains itself
 LOCK_TIMEOUT_S = 30  # how long a writer waits for the others; an append itself takes milliseconds
 POSTGRESQL_LOCK = 20_20_20  # any number, the same for all that may create the tables at the same time
@@ -57,6 +60,17 @@ _submissions = sql.Table(
     sqlite_autoincrement=True,  # never hands out an id twice
 )
 
+_reviews = sql.Table(
+    "tinymlperf_reviews",
+    _metadata,
+    sql.Column("id", sql.Integer, primary_key=True, autoincrement=True),
+    sql.Column("submission_id", sql.Integer, sql.ForeignKey(_submissions.c.id), nullable=False, index=True),
+    sql.Column("reviewed_at", sql.String(40), nullable=False),
+    sql.Column("verdict", sql.Text, nullable=False),
+    sql.Column("reason", sql.Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 _GUARDS = {
     "sqlite": (
         """CREATE TRIGGER tinymlperf_no_update BEFORE UPDATE ON tinymlperf_submissions
@@ -80,6 +94,33 @@ _GUARDS = {
 for _dialect, _statements in _GUARDS.items():
     for _statement in _statements:
         hooks.listen(_submissions, "after_create", sql.DDL(_statement).execute_if(dialect=_dialect))
+
+_REVIEW_GUARDS = {
+    "sqlite": (
+        """CREATE TRIGGER tinymlperf_no_review_update BEFORE UPDATE ON tinymlperf_reviews
+           BEGIN SELECT RAISE(ABORT, 'append-only: UPDATE refused'); END""",
+        """CREATE TRIGGER tinymlperf_no_review_delete BEFORE DELETE ON tinymlperf_reviews
+           BEGIN SELECT RAISE(ABORT, 'append-only: DELETE refused'); END""",
+        """CREATE TRIGGER tinymlperf_no_review_replace BEFORE INSERT ON tinymlperf_reviews
+           WHEN EXISTS (SELECT 1 FROM tinymlperf_reviews AS old WHERE old.id = NEW.id)
+           BEGIN SELECT RAISE(ABORT, 'append-only: REPLACE refused'); END""",
+    ),
+    "postgresql": (
+        """CREATE TRIGGER tinymlperf_reviews_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON tinymlperf_reviews
+           FOR EACH STATEMENT EXECUTE FUNCTION tinymlperf_refuse()""",
+    ),
+}
+for _dialect, _statements in _REVIEW_GUARDS.items():
+    for _statement in _statements:
+        hooks.listen(_reviews, "after_create", sql.DDL(_statement).execute_if(dialect=_dialect))
+
+_last_review = (
+    sql.select(sql.func.max(_reviews.c.id))
+    .where(_reviews.c.submission_id == _submissions.c.id)
+    .correlate(_submissions)
+    .scalar_subquery()
+)
+_visible = ~sql.exists().where(_reviews.c.id == _last_review, _reviews.c.verdict != CLEARED)
 
 
 class Store:
@@ -127,9 +168,15 @@ class Store:
             ) from error
         return _report(row_id, row["submission"])
 
-    def submissions(self, event: str | None = None, team: str | None = None) -> list[Report]:
-        """All submissions in order of arrival, or those of one event or one team (case does not matter)."""
+    def submissions(self, event: str | None = None, team: str | None = None, hidden: bool = False) -> list[Report]:
+        """All submissions in order of arrival, or those of one event or one team (case does not matter).
+
+        Args:
+            hidden: also those that are under review, or were refused in one.
+        """
         query = sql.select(_submissions.c.id, _submissions.c.submission).order_by(_submissions.c.id)
+        if not hidden:
+            query = query.where(_visible)
         if event is not None:
             query = query.where(_submissions.c.event_name == event)
         if team is not None:
@@ -137,9 +184,53 @@ class Store:
         with self._connection("read") as connection:
             return [_report(row.id, row.submission) for row in connection.execute(query)]
 
+    def review(self, submission_id: int, verdict: str, reason: str) -> Report:
+        """Add a review to a submission: its last verdict decides whether it is seen.
+
+        Args:
+            verdict: "under review", "cleared" or "refused".
+            reason: for the team to read, 1 to 500 characters.
+
+        Raises:
+            StoreError: no such submission, verdict or reason.
+        """
+        if verdict not in VERDICTS:
+            raise StoreError(f"verdict is {verdict!r}, expected {', '.join(VERDICTS)}")
+        if not isinstance(reason, str) or not 1 <= len(reason.strip()) <= LONGEST_REASON:
+            raise StoreError(f"a review needs a reason of 1 to {LONGEST_REASON} characters, for the team to read")
+        at = _utc(self._clock()).isoformat(timespec="milliseconds")
+        row = {"submission_id": submission_id, "reviewed_at": at, "verdict": verdict, "reason": reason.strip()}
+        there = sql.select(_submissions.c.id).where(_submissions.c.id == submission_id)
+        with self._connection("write") as connection:
+            if connection.execute(there).first() is None:
+                raise StoreError(f"{_place(self._url)} has no submission {submission_id!r}")
+            insert = sql.insert(_reviews).values(row).returning(_reviews.c.id)
+            return Report({"id": connection.execute(insert).scalar_one()} | row)
+
+    def reviews(self, submission_id: int | None = None) -> list[Report]:
+        """All reviews in their order, or those of one submission."""
+        query = sql.select(_reviews).order_by(_reviews.c.id)
+        if submission_id is not None:
+            query = query.where(_reviews.c.submission_id == submission_id)
+        with self._connection("read") as connection:
+            return [Report(row._asdict()) for row in connection.execute(query)]
+
+    def official_runs_today(self, team: str, event: str) -> int:
+        """How many official runs of a team in an event were stored in this UTC day, whatever became of them."""
+        midnight = _utc(self._clock()).replace(hour=0, minute=0, second=0, microsecond=0)
+        query = sql.select(sql.func.count()).where(
+            _submissions.c.team_key == team_key(team),
+            _submissions.c.event_name == event,
+            _submissions.c.mode == "official",
+            _submissions.c.second >= math.floor(midnight.timestamp()),
+        )
+        with self._connection("read") as connection:
+            return connection.execute(query).scalar_one()
+
     def __len__(self) -> int:
         with self._connection("read") as connection:
-            return connection.execute(sql.select(sql.func.count()).select_from(_submissions)).scalar_one()
+            query = sql.select(sql.func.count()).select_from(_submissions).where(_visible)
+            return connection.execute(query).scalar_one()
 
     def __bool__(self) -> bool:
         return True  # an empty store is a store: `store or default` must not swap it
@@ -246,6 +337,10 @@ def _create_or_check(connection: Connection, where: str) -> None:
         connection.execute(sql.insert(_schema).values(version=SCHEMA_VERSION))
         return
     versions = connection.execute(sql.select(_schema.c.version)).scalars().all() if _schema.name in present else []
+    if versions == [1] and _submissions.name in present:
+        _reviews.create(connection)
+        connection.execute(sql.update(_schema).values(version=SCHEMA_VERSION))
+        return
     if versions != [SCHEMA_VERSION] or _submissions.name not in present:
         raise StoreError(
             f"{where} has the tables of version {versions or 'unknown'}, this program reads version "
