@@ -61,6 +61,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--store", metavar="URL", help="append the result to this store (a path or a database URL)"
     )
+    parser.add_argument(
+        "--limit",
+        type=int,
+        default=10,
+        metavar="N",
+        help="official runs a team, event and UTC day in the store (10)",
+    )
     parser.add_argument("--json", action="store_true", help="print the whole result as JSON")
     parser.add_argument("--seed", type=int, help="of all inputs; by default a secret one is drawn")
     parser.add_argument("--level", type=int, choices=(1, 2, 3), help="walls at most that high; by default all")
@@ -78,6 +85,9 @@ def run(options: argparse.Namespace) -> int:
     if not os.path.isdir(options.entry):
         print(f"referee: {options.entry} is no folder; give the entry's, with entry.json in it", file=sys.stderr)
         return 2
+    if options.store and (used_up := _used_up(options)):
+        print(f"referee: {used_up}", file=sys.stderr)
+        return 2
     try:
         result = referee(options.entry, seed=options.seed, level=options.level, budget_s=options.budget)
     except (LevelError, RefereeError) as error:
@@ -93,3 +103,23 @@ def run(options: argparse.Namespace) -> int:
             return 2
     print(as_json(result) if options.json else as_text(result))
     return 0 if result["ranked"] else 1
+
+
+def _used_up(options: argparse.Namespace) -> str | None:
+    """Why this team may not run officially any more today; None where it may.
+
+    A refused run counts, too: it has seen answers to official data.
+    """
+    from tinytorch.perf.entry import check_entry, load_entry
+    from tinytorch.perf.store import Store
+
+    if check_entry(options.entry):
+        return None  # no entry: it will be refused before it sees anything
+    entry = load_entry(options.entry)
+    runs = Store(options.store).official_runs_today(entry.team_name, entry.event_name)
+    if runs < options.limit:
+        return None
+    return (
+        f"{entry.team_name} has had {runs} official runs in {entry.event_name} today, {options.limit} are "
+        f"allowed; measure in practice, and come back after midnight UTC"
+    )

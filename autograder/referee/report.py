@@ -25,6 +25,18 @@ def as_text(result: Mapping[str, Any]) -> str:
     return "\n".join(_lines(result))
 
 
+def as_line(result: Mapping[str, Any]) -> str:
+    """Team, event and what came of it."""
+    if not result["ranked"]:
+        return f"not ranked: {'; '.join(result['reasons'])}"
+    return f"{result['team_name']}, {result['event_name']}, {times(result['speedup_vs_baseline'])}"
+
+
+def times(ratio: float) -> str:
+    """Two decimals and an x."""
+    return f"{ratio:.2f}x"
+
+
 def _lines(result: Mapping[str, Any]) -> Iterator[str]:
     title = get_event(result["event_name"]).title if result["event_name"] else "unknown event"
     yield f"{title}, team {result['team_name']}: {'RANKED' if result['ranked'] else 'NOT RANKED'}"

@@ -1,0 +1,39 @@
+"""run the final choices of a class again under a committed seed: `python -m autograder finals FOLDER STORE`.
+
+What a team could tune to was the seeds of its earlier runs; this one nobody had. Does not: choose for a team.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import secrets
+from pathlib import Path
+
+from autograder.referee import referee
+from autograder.referee.report import as_line
+from tinytorch.perf.store import Store
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the command line takes."""
+    parser.add_argument("folder", type=Path, help="folder of entry folders, one for each team and event")
+    parser.add_argument("store", help="store of the finals: a new path, or a database URL")
+    parser.add_argument("--seed", type=int, help="of all runs; by default a secret one is drawn")
+    parser.add_argument("--budget", type=float, default=3.0, metavar="S", help="seconds of timing a run (3)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run every entry once. 0 all were run, 2 there is nothing to run."""
+    entries = sorted(path for path in options.folder.iterdir() if path.is_dir()) if options.folder.is_dir() else []
+    if not entries:
+        raise ValueError(f"{options.folder} holds no entry folders; give the folder in which each team has one")
+    store, seed = Store(options.store), secrets.randbits(63) if options.seed is None else options.seed
+    print(f"the seed's sha256 is {hashlib.sha256(str(seed).encode()).hexdigest()}: publish it now")
+    for number, folder in enumerate(entries, start=1):
+        result = referee(folder, seed=seed, budget_s=options.budget)
+        if result["event_name"]:
+            result = store.append(result | {"final": True})
+        print(f"{number} of {len(entries)}  {folder.name}: {as_line(result)}", flush=True)
+    print(f"the seed was {seed}")
+    return 0
