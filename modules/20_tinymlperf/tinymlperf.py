@@ -96,7 +96,7 @@ from typing import Any
 import numpy as np
 
 from tinytorch.core.profiler import Clock, Profiler
-from tinytorch.perf.evidence import Facts, gather_facts
+from tinytorch.perf.evidence import ENDS, Facts, division_of, gather_facts
 from tinytorch.perf.machine import (
     array_bytes,
     at_new_places,
@@ -1961,9 +1961,15 @@ def share_of(value: float, nothing: float, everything: float) -> float:
 
 # %% [markdown]
 # **Build.** From facts to points. Each family has a number and two ends: where it earns nothing and where it earns
-# everything; `share_of` (above) puts a number between them. The ends were derived from honest and dishonest models of all
-# three events and stand in the docstring. Two traps: most numbers are *ratios*, so compare their logarithms; and weights that
-# may be shuffled without changing the answers prove nothing at all, whatever they look like.
+# everything. The ends stand in the table `ENDS` below; they were derived from honest entries and from fakes of all three
+# events. `share_of` (above) puts a number between them: `share_of(x, *ENDS["pruning"])`. Two traps: most numbers are
+# *ratios*, so compare their logarithms; and weights that may be shuffled without changing the answers prove nothing at
+# all, whatever they look like.
+
+# %% tags=["look"]
+from tinytorch.perf.evidence import ENDS
+
+ENDS
 
 
 # %% nbgrader={"grade": false, "grade_id": "evidence", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -1971,11 +1977,10 @@ def share_of(value: float, nothing: float, everything: float) -> float:
 def evidence_scores(facts: Facts) -> dict[str, tuple[float, str]]:
     """Points (0..1) and the finding behind them, for each of the six families.
 
-    quantization: log2(32 / bits_per_weight), from 0 to 3. pruning: share of the baseline's weights that are gone,
-    from 0.3 to 0.9, where the weights are the baseline's (provenance above 0.5). distillation: agreement with the
-    baseline's mistakes, from 0.4 to 0.8, where more than 0.3 of the weights are gone and they are not the
-    baseline's. custom kernels: log2(kernel_speedup), from 0.1 to 3. memory optimization: log2(memory_ratio), from
-    0.1 to 4. compression: log2(packed_ratio), from 0.5 to 2.
+    On the scale of `ENDS`. quantization: log2(32 / bits_per_weight). pruning: share of the baseline's weights that are
+    gone, where the weights are the baseline's (provenance above 0.5). distillation: agreement with the baseline's
+    mistakes, where more than 0.3 of the weights are gone and they are not the baseline's. custom kernels:
+    log2(kernel_speedup). memory optimization: log2(memory_ratio). compression: log2(packed_ratio).
 
     Weights that may be shuffled without changing most answers (`unmoved` above 0.5) prove nothing: then there are
     no points in any family.
@@ -1987,18 +1992,23 @@ def evidence_scores(facts: Facts) -> dict[str, tuple[float, str]]:
     gone = 1 - facts.weights / max(1, facts.baseline_weights)
     inherited = facts.provenance > 0.5
     memory, agreement = facts.memory_ratio or 1.0, facts.agreement or 0.0
-    kernel = math.log2(max(facts.kernel_speedup, 1e-3))
-    quantized = share_of(math.log2(32 / max(facts.bits_per_weight, 1)), 0, 3)
-    pruned = share_of(gone, 0.3, 0.9) if inherited else 0.0
-    distilled = share_of(agreement, 0.4, 0.8) if gone > 0.3 and not inherited else 0.0
-    return {
-        "quantization": (quantized, f"{facts.bits_per_weight:.1f} bits per weight"),
-        "pruning": (pruned, f"{gone:.0%} of the baseline's weights gone"),
-        "distillation": (distilled, f"makes {agreement:.0%} of the baseline's mistakes"),
-        "custom kernels": (share_of(kernel, 0.1, 3), f"{facts.kernel_speedup:.2f}x slower without its kernels"),
-        "memory optimization": (share_of(math.log2(memory), 0.1, 4), f"{memory:.1f}x less peak memory"),
-        "compression": (share_of(math.log2(facts.packed_ratio), 0.5, 2), f"packs {facts.packed_ratio:.2f}x"),
+    numbers = {
+        "quantization": math.log2(32 / max(facts.bits_per_weight, 1)),
+        "pruning": gone if inherited else 0.0,
+        "distillation": agreement if gone > 0.3 and not inherited else 0.0,
+        "custom kernels": math.log2(max(facts.kernel_speedup, 1e-3)),
+        "memory optimization": math.log2(memory),
+        "compression": math.log2(facts.packed_ratio),
     }
+    findings = {
+        "quantization": f"{facts.bits_per_weight:.1f} bits per weight",
+        "pruning": f"{gone:.0%} of the baseline's weights gone",
+        "distillation": f"makes {agreement:.0%} of the baseline's mistakes",
+        "custom kernels": f"{facts.kernel_speedup:.2f}x slower without its kernels",
+        "memory optimization": f"{memory:.1f}x less peak memory",
+        "compression": f"packs {facts.packed_ratio:.2f}x",
+    }
+    return {family: (share_of(numbers[family], *ENDS[family]), findings[family]) for family in ENDS}
     ### END SOLUTION
 
 
@@ -2389,6 +2399,17 @@ with given(globals(), "score_interval", "composite_score"):
 
 # %% nbgrader={"grade": false, "grade_id": "leaderboard", "locked": true, "schema_version": 3, "solution": false, "task": false}
 #| export
+def in_division(submissions: Sequence[Mapping[str, Any]], division: str | None) -> list[Mapping[str, Any]]:
+    """Those of one division, "closed" (the same network, computed otherwise) or "open"; all of them for None.
+
+    Raises:
+        BenchmarkError: there is no such division.
+    """
+    if division not in (None, "closed", "open"):
+        raise BenchmarkError(f"division is {division!r}, expected 'closed', 'open' or None for both")
+    return [each for each in submissions if division in (None, each.get("division"))]
+
+
 def make_leaderboard(event: Event, metric: str, submissions: Sequence[Mapping[str, Any]]) -> Leaderboard:
     """The board of one event: each team's best ranked submission; teams without one are listed with the reason."""
     rows, unranked = best_of_teams(submissions, metric)
@@ -2560,6 +2581,7 @@ def measure_quality(self, model: Model, dataset: Dataset, baseline: Model) -> di
         "baseline_accuracy": baseline_accuracy,
         "accuracy_ok": quality.ok,
         "quality": quality.to_dict(),
+        "division": division_of(logits, reference)[0],
     }
 
 
@@ -2947,10 +2969,14 @@ with given(globals(), *needed, "TinyMLPerf.load_benchmark"):
 # %% nbgrader={"grade": false, "grade_id": "boards", "locked": true, "schema_version": 3, "solution": false, "task": false}
 #| export
 @add_method(TinyMLPerfCompetitionPlus)
-def leaderboard(self, event_name: str, metric: str = "speed") -> Leaderboard:
-    """One board of an event as a record: metric "speed", "innovation", "composite" or "event"."""
+def leaderboard(self, event_name: str, metric: str = "speed", division: str | None = None) -> Leaderboard:
+    """One board of an event as a record: metric "speed", "innovation", "composite" or "event".
+
+    Args:
+        division: only entries that answer as the baseline does ("closed") or only the others ("open").
+    """
     event = get_event(event_name)
-    return make_leaderboard(event, metric, self.store.submissions(event=event.name))
+    return make_leaderboard(event, metric, in_division(self.store.submissions(event=event.name), division))
 
 
 @add_method(TinyMLPerfCompetitionPlus)
