@@ -1,9 +1,10 @@
 """Where the ends of the evidence come from: `python tests/benchmarks/evidence.py` (about five minutes).
 
-For each family the number that `evidence_scores` looks at: of the honest entries that use the family, of the honest
-ones that do not, and of the fakes; and of an MLP trained alike from another start. An end where nothing is earned must
-lie at or above all fakes, one where everything is earned at or above the strongest honest entry, or where the course
-draws its line (four bits a weight, nine of ten weights gone). The ends in use are `tinytorch.perf.evidence.ENDS`.
+For each family the number that `evidence_scores` looks at: of the honest entries that use the family, of the
+honest ones that do not, and of the fakes; and of an MLP trained alike from another start. An end where nothing
+is earned must lie at or above all fakes, one where everything is earned at or above the strongest honest entry,
+or where the course draws its line (four bits a weight, nine of ten weights gone). The ends in use are
+`tinytorch.perf.evidence.ENDS`.
 """
 
 from __future__ import annotations

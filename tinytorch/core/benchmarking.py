@@ -737,10 +737,10 @@ def share_of(value: float, nothing: float, everything: float) -> float:
 def evidence_scores(facts: Facts) -> dict[str, tuple[float, str]]:
     """Points (0..1) and the finding behind them, for each of the six families.
 
-    On the scale of `ENDS`. quantization: log2(32 / bits_per_weight). pruning: share of the baseline's weights that are
-    gone, where the weights are the baseline's (provenance above 0.5). distillation: agreement with the baseline's
-    mistakes, where more than 0.3 of the weights are gone and they are not the baseline's. custom kernels:
-    log2(kernel_speedup). memory optimization: log2(memory_ratio). compression: log2(packed_ratio).
+    On the scale of `ENDS`. quantization: log2(32 / bits_per_weight). pruning: share of the baseline's weights that
+    are gone, where the weights are the baseline's (provenance above 0.5). distillation: agreement with the
+    baseline's mistakes, where more than 0.3 of the weights are gone and they are not the baseline's. custom
+    kernels: log2(kernel_speedup). memory optimization: log2(memory_ratio). compression: log2(packed_ratio).
 
     Weights that may be shuffled without changing most answers (`unmoved` above 0.5) prove nothing: then there are
     no points in any family.
