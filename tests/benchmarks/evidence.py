@@ -67,9 +67,8 @@ def main():
     machine = describe_machine("worker's CPU time")
     print(f"{machine.processor}, {machine.cores} cores, numpy {machine.numpy}, {machine.blas}\n")
     honest, fakes = list(measured("honest")), list(measured("fakes"))
-    print(
-        f"{'':<20}{'highest fake':>14}{'other honest':>14}{'| nothing':>10}{'weakest':>9}{'strongest':>10}{'| all':>7}"
-    )
+    heading = ("highest fake", "other honest", "| nothing", "weakest", "strongest", "| all")
+    print(f"{'':<20}" + "".join(f"{each:>14}" for each in heading))
     for family, (nothing, everything) in ENDS.items():
         using = [values[family] for used, _, values in honest if family in used]
         others = max(values[family] for used, _, values in honest if family not in used)
