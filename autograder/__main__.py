@@ -6,7 +6,7 @@ Each verb's module has `add_arguments(parser)` and `run(options) -> int`: 0 fine
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Sequence
@@ -33,6 +33,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m autograder", description="What an instructor does.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb in VERBS:
+        if importlib.util.find_spec(f"autograder.{verb}") is None:
+            continue  # a student's folder holds the referee alone
         module = importlib.import_module(f"autograder.{verb.replace('-', '_')}")
         summary = (module.__doc__ or "").partition("\n")[0].rstrip(".")
         added = verbs.add_parser(verb, help=summary, description=summary)

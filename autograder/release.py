@@ -3,8 +3,8 @@
     python -m autograder release --out DIR            make it; nothing is left where something leaks
     python -m autograder release --out DIR --check    look again at a folder that was made before
 
-The folder holds the notebook, the package without the exported solution, and what it takes to work. It is made
-from this clone alone: pyproject.toml and environment.yml are this clone's without what only developers need.
+The folder holds the notebook, the package without the exported solution, the referee and what it takes to work. It
+is made from this clone alone: pyproject.toml and environment.yml are its own, without what only developers need.
 Does not: collect or grade.
 """
 
@@ -23,6 +23,7 @@ from tinytorch.export import ROOT, placeholder_text
 
 TEMPLATES = Path(__file__).parent / "student"
 SHARED = ("LICENSE", ".gitignore")
+REFEREE = ("__init__.py", "__main__.py", "referee")  # no secret: a student may be judged at home
 
 
 class ReleaseError(ValueError):
@@ -76,9 +77,10 @@ def check_release(out: Path) -> list[Leak]:
 
 
 def our_secrets(text: str) -> Secrets:
-    """The notebook's secrets; what the library says is none."""
-    library = (path for path in files_in(ROOT / "tinytorch") if path.suffix == ".py" and path != reference_path())
-    return secrets_of(text, [path.read_text(encoding="utf-8") for path in library])
+    """The notebook's secrets; what the library and the referee say is none."""
+    shipped = [*files_in(ROOT / "tinytorch"), *files_in(ROOT / "autograder/referee")]
+    public = (path for path in shipped if path.suffix == ".py" and path != reference_path())
+    return secrets_of(text, [path.read_text(encoding="utf-8") for path in public])
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -95,6 +97,13 @@ def assemble(out: Path, text: str) -> None:
     for name in SHARED:
         shutil.copy(ROOT / name, out)
     shutil.copytree(ROOT / "tinytorch", out / "tinytorch", ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    for part in REFEREE:
+        source, target = ROOT / "autograder" / part, out / "autograder" / part
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        else:
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy(source, target)
     (out / reference_path().relative_to(ROOT)).write_text(placeholder_text(), encoding="utf-8")
     for name, adapt in (("pyproject.toml", student_project), ("environment.yml", student_environment)):
         (out / name).write_text(adapt((ROOT / name).read_text(encoding="utf-8")), encoding="utf-8")
@@ -114,7 +123,7 @@ def student_project(text: str) -> str:
     opening, dropped = re.subn(r"^(class|dev) = \[.*?^\]\n", "", opening, flags=re.MULTILINE | re.DOTALL)
     if not style or dropped != 2:
         raise ReleaseError("pyproject.toml: expected the extras class and dev, then a line `# ---...--- style`")
-    opening = opening.replace(', "autograder*"', "").replace('"autograder" = ["student/*"]\n', "")
+    opening = opening.replace('"autograder" = ["student/*"]\n', "")
     return opening.replace("; tests/test_house.py compares the two", "").rstrip() + "\n"
 
 

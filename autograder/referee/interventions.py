@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,10 +17,10 @@ from autograder.referee import protocol
 from autograder.referee.inputs import SPLIT
 from autograder.referee.kernels import ghosts
 from autograder.referee.sandbox import Setup, Worker, WorkerError, workers
-from tinytorch.core.benchmarking import claimed_families, evidence_scores, innovation_score
+from tinytorch.core.benchmarking import claimed_families, innovation_report
 from tinytorch.perf.entry import Entry, rebuilt
 from tinytorch.perf.evidence import PROBES, Facts, Intervention, Run, facts_from_runs, gather_facts, interventions
-from tinytorch.perf.records import Evidence, Report
+from tinytorch.perf.records import Report
 from tinytorch.perf.workloads.baselines import load_baseline
 from tinytorch.perf.workloads.datasets import load_dataset
 from tinytorch.perf.workloads.events import Event, get_event
@@ -48,15 +48,12 @@ def innovation_of(
     """
     claimed = claimed_families(entry.optimization_description)
     if not terms.interventions:
-        return _report([], claimed, {})
+        return Report(
+            innovation_score=0.0, detected_techniques=[], claimed_techniques=sorted(claimed), evidence=[], facts={}
+        )
     probes = load_dataset(event.name, SPLIT).batch(PROBES[event.name], terms.rng(4))
     facts = _facts(entry, baseline, setup, terms, probes, answers, measured, scratch)
-    found = [
-        Evidence(family, round(points, 2), finding, family in claimed)
-        for family, (points, finding) in evidence_scores(facts).items()
-    ]
-    found.sort(key=lambda each: -each.score)
-    return _report(found, claimed, facts.to_dict())
+    return innovation_report(facts, claimed)
 
 
 def _facts(
@@ -80,16 +77,6 @@ def _facts(
     }
     own = carry_out(unchanged(baseline), baseline, probes, shape)
     return facts_from_runs(entry, baseline.weights, runs, own, answers, **measured)
-
-
-def _report(found: list[Evidence], claimed: set[str], facts: dict[str, Any]) -> Report:
-    return Report(
-        innovation_score=round(innovation_score(each.score for each in found), 3),
-        detected_techniques=[each.family for each in found if each.verified],
-        claimed_techniques=sorted(claimed),
-        evidence=[each.to_dict() for each in found],
-        facts=facts,
-    )
 
 
 def unchanged(baseline: Setup) -> Intervention:

@@ -90,7 +90,7 @@ carries from one machine to the next. Does not: keep entries (perf.store) or dra
 #| export
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -2082,8 +2082,9 @@ assert math.isclose(innovation_score(iter([0.4])), 0.2), (
 # %% [markdown]
 # ### The detector
 #
-# **Build.** Put it together: check the model, find the event, gather the facts (`self.facts`, given below), score each
-# family, and keep beside it whether the description *claimed* it. The description decides nothing else.
+# **Build.** Put it together: check the model, find the event (by its name, or else by `event_of`), gather the facts
+# (`self.facts`), and hand them to `innovation_report` with the families that the description *claims*
+# (`claimed_families`). All three are given below. The description decides nothing else.
 
 
 # %% nbgrader={"grade": false, "grade_id": "detector-facts", "locked": true, "schema_version": 3, "solution": false, "task": false}
@@ -2121,8 +2122,12 @@ def event_of(model: Model) -> Event:
     )
 
 
-def innovation_report(found: Sequence[Evidence], claimed: Iterable[str], facts: Facts) -> Report:
-    """What `analyze_innovation` returns, from the evidence of all families."""
+def innovation_report(facts: Facts, claimed: Collection[str]) -> Report:
+    """What `analyze_innovation` returns: the facts' points as `Evidence`, each beside whether it was claimed."""
+    found = [
+        Evidence(family, round(points, 2), finding, family in claimed)
+        for family, (points, finding) in evidence_scores(facts).items()
+    ]
     ordered = sorted(found, key=lambda each: -each.score)
     return Report(
         innovation_score=round(innovation_score(each.score for each in ordered), 3),
@@ -2163,11 +2168,7 @@ def analyze_innovation(
     event = get_event(event_name) if event_name else event_of(model)
     facts = self.facts(model, event, memory_ratio)
     claimed = claimed_families(checked_description(optimization_description))
-    found = [
-        Evidence(family, round(points, 2), finding, family in claimed)
-        for family, (points, finding) in evidence_scores(facts).items()
-    ]
-    return innovation_report(found, claimed, facts)
+    return innovation_report(facts, claimed)
     ### END SOLUTION
 
 

@@ -114,7 +114,7 @@ def folder(tmp_path_factory):
 def test_the_folder_holds_what_a_student_needs_and_nothing_else(folder):
     there = {path.name for path in folder.iterdir()}
     assert there == {
-        ".gitignore", "LICENSE", "Makefile", "README.md", "environment.yml", "pyproject.toml",
+        ".gitignore", "LICENSE", "Makefile", "README.md", "autograder", "environment.yml", "pyproject.toml",
         "tinymlperf.ipynb", "tinytorch",
     }  # fmt: skip
 
@@ -173,3 +173,23 @@ def test_each_make_command_of_the_readme_is_there(folder):
     makefile, readme = ((folder / name).read_text() for name in ("Makefile", "README.md"))
     for target in ("lab", "export", "remove"):
         assert f"make {target}" in readme and f"\n{target}:" in makefile
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the walls and the clock are Linux's")
+def test_a_student_is_judged_at_home_by_the_courses_referee_and_their_own_benchmark(folder, tmp_path):
+    own = folder / "tinytorch/core/benchmarking.py"
+    placeholder = own.read_text()
+    lines = (
+        "from tinytorch.perf.entry import save_entry",
+        "from tinytorch.perf.workloads.baselines import load_baseline",
+        f"save_entry(load_baseline('mlp_sprint'), {str(tmp_path / 'entry')!r}, 'Owls', 'mlp_sprint')",
+    )
+    assert student(folder, "-c", "\n".join(lines)).returncode == 0
+    command = ("-m", "autograder", "referee", str(tmp_path / "entry"), "--budget", "0.1")
+    assert "tinytorch.export --notebook" in student(folder, *command).stderr
+    try:
+        own.write_text((ROOT / "tinytorch/core/benchmarking.py").read_text())
+        assert "MLP Sprint, team Owls: RANKED" in student(folder, *command).stdout
+    finally:
+        own.write_text(placeholder)
+    assert "release" not in student(folder, "-m", "autograder", "--help").stdout

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -819,11 +819,7 @@ class InnovationDetector:
         event = get_event(event_name) if event_name else event_of(model)
         facts = self.facts(model, event, memory_ratio)
         claimed = claimed_families(checked_description(optimization_description))
-        found = [
-            Evidence(family, round(points, 2), finding, family in claimed)
-            for family, (points, finding) in evidence_scores(facts).items()
-        ]
-        return innovation_report(found, claimed, facts)
+        return innovation_report(facts, claimed)
 
 
 def event_of(model: Model) -> Event:
@@ -844,8 +840,12 @@ def event_of(model: Model) -> Event:
     )
 
 
-def innovation_report(found: Sequence[Evidence], claimed: Iterable[str], facts: Facts) -> Report:
-    """What `analyze_innovation` returns, from the evidence of all families."""
+def innovation_report(facts: Facts, claimed: Collection[str]) -> Report:
+    """What `analyze_innovation` returns: the facts' points as `Evidence`, each beside whether it was claimed."""
+    found = [
+        Evidence(family, round(points, 2), finding, family in claimed)
+        for family, (points, finding) in evidence_scores(facts).items()
+    ]
     ordered = sorted(found, key=lambda each: -each.score)
     return Report(
         innovation_score=round(innovation_score(each.score for each in ordered), 3),
