@@ -30,6 +30,7 @@ LONGEST_NAME = 40  # characters of a team's name on a board; the whole name is i
 LONGEST_LINE = 110  # characters of a description
 LONGEST_NOTE = 240
 WINNING_RANKS = {1: "first", 2: "second", 3: "third"}
+DIVISIONS = ("closed", "open")
 MEDALS = ("gold", "silver", "bronze")
 
 
@@ -264,6 +265,8 @@ def _legend(board: Leaderboard) -> list[str]:
         lines.append("“=” and a bracket: the intervals reach the first of the band, their order is not settled.")
     if any(row.submission.get("mode") == "practice" for row in board.standings):
         lines.append("Practice: measured in the teams' own sessions, not by a referee.")
+    if any(row.submission.get("division") in DIVISIONS for row in board.standings):
+        lines.append("Closed: the baseline's network, computed otherwise; open: any model above the floor.")
     return lines
 
 
@@ -288,7 +291,7 @@ def _columns(board: Leaderboard) -> list[Column]:
             _measured(*extra) for extra in _EXTRAS if any(row.submission.get(extra[1]) for row in board.standings)
         ]
         columns += _quality_column(board)
-    return columns
+    return columns + _division_column(board)
 
 
 def _score_column(board: Leaderboard) -> Column:
@@ -316,6 +319,18 @@ def _event_column(board: Leaderboard) -> list[Column]:
             lambda _: baseline,
         )
     ]
+
+
+def _division_column(board: Leaderboard) -> list[Column]:
+    """Is it the baseline's network, computed otherwise, or another one? Only where that was measured."""
+    if not any(row.submission.get("division") in DIVISIONS for row in board.standings):
+        return []
+    return [Column("Division", "tp-division", lambda row: _division(row.submission), lambda _: "closed")]
+
+
+def _division(entry: Submission) -> str:
+    name = entry.get("division")
+    return str(name) if name in DIVISIONS else ""
 
 
 def _event_score(entry: Submission) -> str:
