@@ -37,7 +37,7 @@ def innovation_of(
     baseline: Setup,
     setup: Setup,
     terms: Terms,
-    answers: tuple[np.ndarray, np.ndarray, np.ndarray],
+    answers: tuple[np.ndarray, np.ndarray],
     measured: Mapping[str, float],
     scratch: Path,
 ) -> Report:
@@ -62,7 +62,7 @@ def _facts(
     setup: Setup,
     terms: Terms,
     probes: np.ndarray,
-    answers: tuple[np.ndarray, np.ndarray, np.ndarray],
+    answers: tuple[np.ndarray, np.ndarray],
     measured: Mapping[str, float],
     scratch: Path,
 ) -> Facts:

@@ -166,10 +166,9 @@ def _held(entry: Entry, event: Event, terms: Terms, opening: Report, scratch: Pa
     resources = _resources(event, entry, baseline, setup, terms)
     results = make_results(event, played.rounds, _accuracies(quality, logits, reference_logits, graded), resources)
     division, kl = division_of(logits, reference_logits)
-    answers = logits.argmax(axis=-1), reference_logits.argmax(axis=-1), graded.labels
     ratio = resources["baseline_peak_memory_bytes"] / resources["peak_memory_bytes"]
     measured = {"memory_ratio": ratio, "speedup": results["speedup_vs_baseline"]}
-    innovation = innovation_of(entry, event, baseline, setup, terms, answers, measured, scratch)
+    innovation = innovation_of(entry, event, baseline, setup, terms, (logits, reference_logits), measured, scratch)
     closing = judged(results, innovation)
     problems = played.problems
     closing["checks"] = [] if closing["ranked"] else ["quality floor"]

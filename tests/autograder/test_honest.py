@@ -1,6 +1,6 @@
 """Honest entries are ranked and their techniques proved; fakes of techniques earn nothing.
 
-A file of `honest/` names in its first line the families that it really uses, a file of `fakes/` what it pretends.
+The first line of each file names the families that it really uses; a fake pretends all the others.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.autograder.submissions import WORDS, official, told
-from tinytorch.core.benchmarking import CLAIM_WORDS, claimed_families
+from tinytorch.core.benchmarking import CLAIM_WORDS, claimed_families, innovation_score
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the walls and the clock are Linux's")
 HERE = Path(__file__).parent
@@ -37,11 +37,12 @@ def test_a_technique_that_is_only_pretended_earns_nothing(path, tmp_path):
     result = official(path, tmp_path / "entry")
     assert set(result["claimed_techniques"]) == claimed_families(WORDS) == set(CLAIM_WORDS)
     assert result["ranked"], "the network does its job; only its claims are false"
-    assert result["innovation_score"] <= NOTHING, [each for each in result["evidence"] if each["score"]]
+    pretended = [each for each in result["evidence"] if each["family"] not in families(path)]
+    assert innovation_score(each["score"] for each in pretended) <= NOTHING, [e for e in pretended if e["score"]]
 
 
 def test_there_are_honest_entries_for_all_events_and_families():
     assert len(HONEST) >= 15 and len(FAKES) >= 12
     assert len({told(path)[0] for path in HONEST}) == 3
     assert set().union(*map(families, HONEST)) == set(CLAIM_WORDS)
-    assert all(len(told(path)) == 3 for path in HONEST) and all(len(told(path)) == 2 for path in FAKES)
+    assert all(len(told(path)) == 3 for path in HONEST + FAKES)

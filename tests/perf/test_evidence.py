@@ -11,7 +11,7 @@ from tinytorch.core.compression import apply_pruning
 from tinytorch.core.layers import Linear
 from tinytorch.core.models import MLP
 from tinytorch.core.quantization import apply_quantization
-from tinytorch.perf.evidence import gather_facts, kernel_speedup, live_weights, wrong_agreement
+from tinytorch.perf.evidence import gather_facts, kernel_speedup, live_weights, other_choices
 
 BASELINE = MLP(hidden=(64, 64), rng=np.random.default_rng(0))  # three matrices, three biases too small to count
 SIZE = 784 * 64 + 64 * 64 + 64 * 10
@@ -176,21 +176,27 @@ def test_matrices_of_other_shapes_have_no_origin():
     assert facts(MLP(hidden=(20, 12), stride=2, rng=np.random.default_rng(9))).provenance == 0
 
 
-# ---------------------------------------------------------------- mistakes, kernels, packing
+# ---------------------------------------------------------------- second thoughts, kernels, packing
+
+ORDERED = np.array([[9.0, 1, 2, 3, 4], [0, 9, 1, 2, 3]])  # the baseline chooses the nine
 
 
 @pytest.mark.parametrize(
-    ("chosen", "share"),
-    [([1, 0, 0, 4], 1.0), ([1, 0, 7, 4], 0.5), ([1, 2, 3, 4], 0.0)],
+    ("logits", "correlation"),
+    [
+        (ORDERED, 1),
+        (3 * ORDERED - 7, 1),
+        ([[-5, 1, 2, 3, 4], [0, -5, 1, 2, 3]], 1),  # what was chosen is left out
+        (-ORDERED, -1),
+        ([[9, 1, 2, 3, 4], [0, 9, -1, -2, -3]], 0),
+    ],
 )
-def test_only_the_mistakes_of_the_baseline_are_compared(chosen, share):
-    baseline, labels = [1, 0, 0, 4], [1, 2, 3, 4]
-    assert wrong_agreement(*map(np.array, (chosen, baseline, labels))) == share
+def test_the_order_of_the_classes_that_were_not_chosen_is_compared(logits, correlation):
+    assert other_choices(np.array(logits, dtype=float), ORDERED) == pytest.approx(correlation)
 
 
-def test_who_makes_no_mistakes_teaches_none():
-    right = np.arange(5)
-    assert wrong_agreement(right, right, right) == 0
+def test_answers_at_each_position_of_a_text_are_compared_alike():
+    assert other_choices(np.tile(ORDERED, (3, 4, 1)), np.tile(ORDERED, (3, 4, 1))) == pytest.approx(1)
 
 
 class Instant:

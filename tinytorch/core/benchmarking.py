@@ -738,9 +738,9 @@ def evidence_scores(facts: Facts) -> dict[str, tuple[float, str]]:
     """Points (0..1) and the finding behind them, for each of the six families.
 
     On the scale of `ENDS`. quantization: log2(32 / bits_per_weight). pruning: share of the baseline's weights that
-    are gone, where the weights are the baseline's (provenance above 0.5). distillation: agreement with the
-    baseline's mistakes, where more than 0.3 of the weights are gone and they are not the baseline's. custom
-    kernels: log2(kernel_speedup). memory optimization: log2(memory_ratio). compression: log2(packed_ratio).
+    are gone, where the weights are the baseline's (provenance above 0.5). distillation: `agreement` on the
+    order of the classes not chosen, where more than 0.3 of the weights are gone and they are not the baseline's.
+    custom kernels: log2(kernel_speedup). memory optimization: log2(memory_ratio). compression: log2(packed_ratio).
 
     Weights that may be shuffled without changing most answers (`unmoved` above 0.5) prove nothing: then there are
     no points in any family.
@@ -762,7 +762,7 @@ def evidence_scores(facts: Facts) -> dict[str, tuple[float, str]]:
     findings = {
         "quantization": f"{facts.bits_per_weight:.1f} bits per weight",
         "pruning": f"{gone:.0%} of the baseline's weights gone",
-        "distillation": f"makes {agreement:.0%} of the baseline's mistakes",
+        "distillation": f"orders the other classes as the baseline does: {agreement:.2f}",
         "custom kernels": f"{facts.kernel_speedup:.2f}x slower without its kernels",
         "memory optimization": f"{memory:.1f}x less peak memory",
         "compression": f"packs {facts.packed_ratio:.2f}x",
@@ -788,9 +788,9 @@ class InnovationDetector:
         dataset, baseline = load_dataset(event.name), load_baseline(event.name)
         probes = dataset.batch(self.PROBES, np.random.default_rng(self.SEED))
         graded = dataset.grading_set(self.SEED, copies=1)
-        chosen, reference = (answers(each, graded).argmax(axis=-1) for each in (model, baseline))
+        graded_answers = answers(model, graded), answers(baseline, graded)
         with one_blas_thread():
-            return gather_facts(model, baseline, probes, (chosen, reference, graded.labels), memory_ratio)
+            return gather_facts(model, baseline, probes, graded_answers, memory_ratio)
 
     # cell: innovation-detector
     def analyze_innovation(

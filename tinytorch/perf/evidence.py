@@ -21,6 +21,7 @@ from tinytorch.perf.records import Record
 
 SMALLEST = 256  # elements; smaller arrays (biases, norms, scales) are no weight matrices
 MOVED = 1e-3  # of the logits' spread: less than that and the tensor was not used
+MOST_COMPARED = 8000  # answers
 PAIRS = 9  # of timings with and without the engine
 
 # Where each family earns nothing and where it earns everything; tests/benchmarks/evidence.py measures what honest
@@ -28,7 +29,7 @@ PAIRS = 9  # of timings with and without the engine
 ENDS: Mapping[str, tuple[float, float]] = {
     "quantization": (0.0, 3.0),  # log2(32 / bits per weight): from float32 to four bits
     "pruning": (0.3, 0.9),  # share of the baseline's weights that are gone
-    "distillation": (0.4, 0.8),  # share of the baseline's mistakes that are made again
+    "distillation": (0.9, 0.97),  # rank correlation of the classes that were not chosen
     "custom kernels": (0.1, 3.0),  # log2 of the speedup that they give: up to 8 times
     "memory optimization": (0.1, 4.0),  # log2(baseline's peak memory / the model's): up to a sixteenth
     "compression": (0.5, 2.0),  # log2(stored bytes / packed bytes)
@@ -46,7 +47,7 @@ class Facts(Record):
     unmoved: float  # share of the choices that stay when all large arrays are shuffled: 1.0 if they mean nothing
     structured: bool  # some matrix is smaller than the baseline's
     provenance: float  # 0..1: how far the weights are those of the baseline
-    agreement: float | None  # share of the baseline's wrong answers that the model gives too
+    agreement: float | None  # rank correlation of the logits of the classes that the baseline did not choose
     kernel: str  # name of the engine, "" without one
     kernel_speedup: float  # time without the engine / time with it; 1.0 without one
     memory_ratio: float | None  # baseline's peak memory / the model's
@@ -67,14 +68,14 @@ def gather_facts(
     model: Any,
     baseline: Any,
     inputs: np.ndarray,
-    answers: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    answers: tuple[np.ndarray, np.ndarray] | None = None,
     memory_ratio: float | None = None,
 ) -> Facts:
     """Look at a model beside its baseline.
 
     Args:
         inputs:  (N, ...) a few probe inputs; outputs on them tell whether a tensor is used.
-        answers: classes that the model and the baseline chose on graded inputs, and the labels; all of one shape.
+        answers: logits of the model and of the baseline on the same graded inputs.
         memory_ratio: where peak memory was measured.
     """
     live, dead = live_weights(model, inputs)
@@ -90,7 +91,7 @@ def gather_facts(
         unmoved=_unmoved(model, inputs),
         structured=_is_structured(live, own),
         provenance=_provenance(live, own),
-        agreement=None if answers is None else wrong_agreement(*answers),
+        agreement=None if answers is None else other_choices(*answers),
         kernel=str(getattr(getattr(model, "engine", None), "name", "")),
         kernel_speedup=kernel_speedup(model, inputs),
         memory_ratio=memory_ratio,
@@ -220,10 +221,27 @@ def _best_units(units: np.ndarray, others: np.ndarray) -> float:
     return float(np.clip((a @ b.T).max(axis=1), 0, 1).mean())
 
 
-def wrong_agreement(chosen: np.ndarray, baseline: np.ndarray, labels: np.ndarray) -> float:
-    """Of the answers that the baseline gets wrong: the share in which the model makes the same mistake."""
-    wrong = baseline != labels
-    return float((chosen[wrong] == baseline[wrong]).mean()) if wrong.any() else 0.0
+def other_choices(logits: np.ndarray, baseline: np.ndarray) -> float:
+    """Do the classes that were *not* chosen come in one order? Mean rank correlation (Spearman 1904), -1..1.
+
+    Plain agreement says little: any good network agrees. What a student has from its teacher is how alike other
+    classes look to it (the "dark knowledge" of Hinton et al. 2015).
+
+    Args:
+        logits, baseline: (N, classes) or (N, T, classes); what the baseline chose is left out on both sides.
+    """
+    classes = baseline.shape[-1]
+    others = np.ones((min(baseline[..., 0].size, MOST_COMPARED), classes), dtype=bool)
+    sides = [each.reshape(-1, classes)[: len(others)] for each in (logits, baseline)]
+    others[np.arange(len(others)), sides[1].argmax(axis=-1)] = False
+    own, theirs = (_centred_ranks(side[others].reshape(-1, classes - 1)) for side in sides)
+    spread = np.sqrt((own**2).sum(axis=-1) * (theirs**2).sum(axis=-1))
+    return float(((own * theirs).sum(axis=-1) / spread).mean())
+
+
+def _centred_ranks(values: np.ndarray) -> np.ndarray:
+    """Place of each value in its row, counted from the middle."""
+    return values.argsort(axis=-1).argsort(axis=-1) - (values.shape[-1] - 1) / 2
 
 
 def _bits_per_weight(bits: float, size: int, most: int) -> float:
@@ -329,7 +347,7 @@ def facts_from_runs(
     baseline_weights: Mapping[str, np.ndarray],
     runs: Mapping[str, Run],
     baseline: Run,
-    answers: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    answers: tuple[np.ndarray, np.ndarray] | None = None,
     memory_ratio: float | None = None,
     speedup: float | None = None,
 ) -> Facts:
@@ -356,7 +374,7 @@ def facts_from_runs(
         unmoved=_unmoved_share(runs["as is"], runs["all shuffled"]),
         structured=size < most,
         provenance=_provenance(live, own),
-        agreement=None if answers is None else wrong_agreement(*answers),
+        agreement=None if answers is None else other_choices(*answers),
         kernel="own" if _has_kernels(entry) else "",
         kernel_speedup=_kernel_worth(runs, baseline, speedup),
         memory_ratio=memory_ratio,

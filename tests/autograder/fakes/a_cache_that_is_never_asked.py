@@ -1,4 +1,4 @@
-"""transformer_decathlon | a key-value cache is filled beside the plain computation and never used"""
+"""transformer_decathlon | | a key-value cache is filled beside the plain computation and never used"""
 
 from tinytorch.core.models import CharTransformer
 

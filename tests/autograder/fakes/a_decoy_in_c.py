@@ -1,4 +1,4 @@
-"""mlp_sprint | kernel.c is compiled and loaded, numpy does the work"""
+"""mlp_sprint | | kernel.c is compiled and loaded, numpy does the work"""
 
 import ctypes
 

@@ -1,4 +1,4 @@
-"""mlp_sprint | a function compiled by numba runs at each call, and nobody looks at what it gives"""
+"""mlp_sprint | | a function compiled by numba runs at each call, and nobody looks at what it gives"""
 
 import numba
 import numpy as np

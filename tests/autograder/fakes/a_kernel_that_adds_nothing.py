@@ -1,4 +1,4 @@
-"""mlp_sprint | the logits go through a function compiled by numba that gives them back; numpy does the work"""
+"""mlp_sprint | | the logits go through a function compiled by numba that gives them back; numpy does the work"""
 
 import numba
 import numpy as np

@@ -1,4 +1,4 @@
-"""mlp_sprint | int8 codes lie in the file and in the model, the floats are used"""
+"""mlp_sprint | | int8 codes lie in the file and in the model, the floats are used"""
 
 import numpy as np
 

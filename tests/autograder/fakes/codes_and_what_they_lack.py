@@ -1,4 +1,4 @@
-"""mlp_sprint | int8 codes and a float array of what they lack: both are used, together they are the floats"""
+"""mlp_sprint | | int8 codes and a float array of what they lack: both are used, together they are the floats"""
 
 import numpy as np
 

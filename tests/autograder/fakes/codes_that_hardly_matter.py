@@ -1,4 +1,4 @@
-"""mlp_sprint | ten times as many int8 numbers as weights, added with a tiny factor so that they are used"""
+"""mlp_sprint | | ten times as many int8 numbers as weights, added with a tiny factor so that they are used"""
 
 import numpy as np
 

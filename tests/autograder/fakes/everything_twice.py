@@ -1,4 +1,4 @@
-"""mlp_sprint | each matrix as the mean of two copies: a packer finds the second one"""
+"""mlp_sprint | | each matrix as the mean of two copies: a packer finds the second one"""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""cnn_marathon | the library's network with flags set by hand: bits, engine's name, mask"""
+"""cnn_marathon | | the library's network with flags set by hand: bits, engine's name, mask"""
 
 from tinytorch.core.models import CNN
 

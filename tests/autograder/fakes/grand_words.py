@@ -1,4 +1,4 @@
-"""mlp_sprint | the description claims everything, the model is the baseline"""
+"""mlp_sprint | | the description claims everything, the model is the baseline"""
 
 import numpy as np
 

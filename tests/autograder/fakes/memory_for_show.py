@@ -1,4 +1,4 @@
-"""mlp_sprint | a large buffer is filled and thrown away before the first call: 'less memory than at first'"""
+"""mlp_sprint | | a large buffer is filled and thrown away before the first call: 'less memory than at first'"""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""mlp_sprint | each matrix is laid into one twice as large, the rest of it zero: half of it 'pruned'"""
+"""mlp_sprint | | each matrix is laid into one twice as large, the rest of it zero: half of it 'pruned'"""
 
 import numpy as np
 

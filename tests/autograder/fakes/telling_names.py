@@ -1,4 +1,4 @@
-"""mlp_sprint | names and comments: numba, int8, pruned, distilled, SIMD"""
+"""mlp_sprint | | names and comments: numba, int8, pruned, distilled, SIMD"""
 
 # numba kernel, int8 quantized, 99 % pruned, distilled student, SIMD
 import numpy as np

@@ -1,4 +1,4 @@
-"""mlp_sprint | neurons in another order and at another scale: 'a student with weights of its own'"""
+"""mlp_sprint | | neurons in another order and at another scale: 'a student with weights of its own'"""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""mlp_sprint | nearly nothing in the file: eight of ten weights are text in the source, four bits each"""
+"""mlp_sprint | | nearly nothing in the file: eight of ten weights are text in the source, four bits each"""
 
 import base64
 import zlib
