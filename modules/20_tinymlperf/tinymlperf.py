@@ -3459,6 +3459,18 @@ for name in EVENTS:
 draw(plots.roofline, flops_s, bytes_s, points)
 
 # %% [markdown]
+# **Official, at home.** After `make export` the course's referee scores with *your* benchmark, and measures as it does in
+# class: each model in a process of its own, on inputs that nobody has seen. It takes a few seconds (Linux; elsewhere the
+# result is marked provisional).
+#
+# ```python
+# from autograder.referee import official
+# from autograder.referee.report import as_text
+#
+# print(as_text(official(model, "Your Team", "cnn_marathon", "six bits a weight on fused kernels")))
+# ```
+
+# %% [markdown]
 # ## What you have built
 #
 # About 450 lines that measure a ratio to a percent, hold a floor, and take nobody's word for anything. Put them into your own
