@@ -42,6 +42,9 @@ from tinytorch.perf.workloads.scenarios import memory_inputs
 CLOCK = "worker's CPU time, read from outside"
 BETWEEN_S, BETWEEN_SHARE = 3e-5, 0.1  # CPU between two calls, of a call's: freeing memory, the way to the pipe
 IDLE_S, IDLE_SHARE = 1e-3, 0.5  # of a call's time without computing and without waiting for a core
+UNSEEN = (
+    0.02  # log ratio: how far whole runs of one entry differ, beyond what their rounds tell (benchmarks/referee)
+)
 STEPS = {
     "accuracy": 0.005,
     "bits_per_character": 0.01,
@@ -164,7 +167,8 @@ def _held(entry: Entry, event: Event, terms: Terms, opening: Report, scratch: Pa
     quality = rounded(judge_quality(event, logits, reference_logits, graded))
     played.problems += _below_floor_somewhere(event, played.match, logits, reference_logits, graded)
     resources = _resources(event, entry, baseline, setup, terms)
-    results = make_results(event, played.rounds, _accuracies(quality, logits, reference_logits, graded), resources)
+    graded_well = _accuracies(quality, logits, reference_logits, graded)
+    results = make_results(event, played.rounds, graded_well, resources, UNSEEN)
     division, kl = division_of(logits, reference_logits)
     ratio = resources["baseline_peak_memory_bytes"] / resources["peak_memory_bytes"]
     measured = {"memory_ratio": ratio, "speedup": results["speedup_vs_baseline"]}

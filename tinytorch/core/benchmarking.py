@@ -963,27 +963,37 @@ def geometric_mean_time(rounds: Sequence[Round], cases: Sequence[str], side: str
 
 # cell: results
 def scores(
-    event: Event, rounds: Sequence[Round], passed: bool, memory_ratio: float, size_ratio: float
+    event: Event,
+    rounds: Sequence[Round],
+    passed: bool,
+    memory_ratio: float,
+    size_ratio: float,
+    unseen: float = 0.005,
 ) -> tuple[Speedup, Speedup, str | None]:
     """Speedup over the event's speed cases, the event's own score, and the medal, for which the floor must hold.
 
     Args:
         passed: the entry reaches the floor.
         memory_ratio, size_ratio: baseline / model, of peak memory and of the weights' bytes.
+        unseen: of `summarise`, for both.
     """
-    speed = summarise(combine(rounds, speed_cases(event)))
-    score = summarise(event_logs(event, rounds, memory_ratio, size_ratio))
+    speed = summarise(combine(rounds, speed_cases(event)), unseen)
+    score = summarise(event_logs(event, rounds, memory_ratio, size_ratio), unseen)
     return speed, score, medal(event, score) if passed else None
 
 
 # cell: make-results
 def make_results(
-    event: Event, rounds: Sequence[Round], quality: Mapping[str, Any], resources: Mapping[str, Any]
+    event: Event,
+    rounds: Sequence[Round],
+    quality: Mapping[str, Any],
+    resources: Mapping[str, Any],
+    unseen: float = 0.005,
 ) -> Report:
     """Everything measured, and the scores that follow from it; a score can be worked out again from the rounds."""
     memory_ratio = resources["baseline_peak_memory_bytes"] / resources["peak_memory_bytes"]
     size_ratio = resources["baseline_model_bytes"] / resources["model_bytes"]
-    speed, score, won = scores(event, rounds, quality["accuracy_ok"], memory_ratio, size_ratio)
+    speed, score, won = scores(event, rounds, quality["accuracy_ok"], memory_ratio, size_ratio, unseen)
     results = Report(
         event_name=event.name,
         speedup_vs_baseline=speed.ratio,
@@ -996,11 +1006,11 @@ def make_results(
         medal=won,
         **quality,
         **resources,
-        cases={case: summarise(combine(rounds, [case])).to_dict() for case in rounds[0].log_ratios},
+        cases={case: summarise(combine(rounds, [case]), unseen).to_dict() for case in rounds[0].log_ratios},
     )
     if event.rule == "decathlon":
         ten = discipline_logs(rounds, memory_ratio, size_ratio)
-        results["disciplines"] = {name: summarise(logs).to_dict() for name, logs in ten.items()}
+        results["disciplines"] = {name: summarise(logs, unseen).to_dict() for name, logs in ten.items()}
     results["rounds"] = [each.to_dict() for each in rounds]
     return results
 
