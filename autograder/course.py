@@ -21,6 +21,7 @@ from tinytorch.export import MODULE, ROOT, SOURCE, notebook_text
 
 ASSIGNMENT = "tinymlperf"
 REFERENCE = "TINYMLPERF_REFERENCE"  # perf.checks reads it: whatever a check builds on comes from there
+DATABASE = "TINYMLPERF_GRADEBOOK"  # SQLAlchemy URL of the gradebook; by default DIR/gradebook.db
 CELL_TIMEOUT_S = 60
 
 
@@ -45,11 +46,12 @@ def source_notebook(text: str) -> Any:
     return notebook
 
 
-def settings(root: Path, sockets: Path) -> Any:
+def settings(root: Path, sockets: Path, graded: bool = False) -> Any:
     """nbgrader's settings for a course in `root`.
 
     Args:
         sockets: a short absolute path; kernels talk over files there instead of open ports.
+        graded: nbgrader runs nothing, but stores what `autograder.grade` has judged.
     """
     from nbgrader.converters.autograde import Autograde
     from traitlets.config import Config
@@ -68,13 +70,32 @@ def settings(root: Path, sockets: Path) -> Any:
         *Autograde.sanitize_preprocessors.default(),
         OnlyLookingIsPassedOver,
     ]
+    if graded:
+        _store_what_was_judged(config, root)
     config.OverwriteCells.add_missing_cells = True  # a deleted check is 0 points, not "no score"
     return config
 
 
+def _store_what_was_judged(config: Any, root: Path) -> None:
+    """Outcomes from DIR/judged in the place of a kernel; feedback without hidden tests; a database by its URL."""
+    from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
+    from nbgrader.converters.autograde import Autograde
+    from nbgrader.preprocessors import Execute, GetGrades
+
+    from autograder.grading.preprocessors import Replayed, WithoutHiddenTests
+
+    steps = Autograde.autograde_preprocessors.default()
+    config.Autograde.autograde_preprocessors = [Replayed if step is Execute else step for step in steps]
+    config.GenerateFeedback.preprocessors = [GetGrades, WithoutHiddenTests, CSSHTMLHeaderPreprocessor]
+    config.Replayed.folder = str(root / "judged")
+    config.CourseDirectory.submitted_directory = "rebuilt"
+    if DATABASE in os.environ:
+        config.CourseDirectory.db_url = os.environ[DATABASE]
+
+
 @contextlib.contextmanager
-def nbgrader_course(root: Path) -> Iterator[Any]:
-    """nbgrader's API for the course in `root`, while the environment is as grading needs it."""
+def nbgrader_course(root: Path, graded: bool = False) -> Iterator[Any]:
+    """nbgrader's API for the course in `root`, while the environment is as grading needs it; `graded` as above."""
     with _tools_on_path(), tempfile.TemporaryDirectory(prefix="nbg") as sockets, warnings.catch_warnings():
         # SQLAlchemy says that nbgrader asks closed sessions; nothing of ours, and harmless.
         warnings.filterwarnings("ignore", module=r"nbgrader|sqlalchemy|alembic")
@@ -83,7 +104,7 @@ def nbgrader_course(root: Path) -> Iterator[Any]:
         from sqlalchemy.exc import SAWarning
 
         warnings.filterwarnings("ignore", category=SAWarning)
-        config = settings(root, Path(sockets))
+        config = settings(root, Path(sockets), graded)
         api = NbGraderAPI(CourseDirectory(config=config), config=config)
         api.log.setLevel(logging.WARNING)
         yield api

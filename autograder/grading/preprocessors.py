@@ -1,11 +1,11 @@
-"""What nbgrader calls in the place of its own: `Rebuilt` before anything else, `Judged` instead of a kernel,
-`WithoutHiddenTests` in feedback.
+"""What nbgrader calls in the place of its own: `Replayed` instead of a kernel, `WithoutHiddenTests` in feedback.
 
-Does not: decide anything itself; `rebuild`, `screen` and `judge` do.
+Does not: run or decide anything; `rebuild`, `screen` and `judge` have, before nbgrader is asked.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +13,23 @@ import nbformat
 from nbgrader.preprocessors import ClearHiddenTests, NbGraderPreprocessor
 from traitlets import Unicode
 
-from autograder.grading.judge import Course, Outcome, judge, tasks_of
-from autograder.grading.rebuild import rebuild
+from autograder.grading.judge import Outcome
 
 
-class Rebuilt(NbGraderPreprocessor):  # type: ignore[misc]  # nbgrader has no types
-    """The student's answers in the release's cells."""
+class Replayed(NbGraderPreprocessor):  # type: ignore[misc]  # nbgrader has no types
+    """Every cell's outcome, as it was judged before, as its output: an error, or what it printed."""
 
-    release = Unicode(help="path of the notebook that students got").tag(config=True)
-
-    def preprocess(self, notebook: Any, resources: Any) -> tuple[Any, Any]:
-        """nbconvert's interface."""
-        rebuilt, notes = rebuild(notebook, nbformat.read(self.release, as_version=4))
-        notebook.cells, notebook.nbformat, notebook.nbformat_minor = rebuilt.cells, 4, 5
-        for note in notes:
-            self.log.info("%s: %s", resources.get("nbgrader", {}).get("student", "?"), note)
-        return notebook, resources
-
-
-class Judged(NbGraderPreprocessor):  # type: ignore[misc]  # nbgrader has no types
-    """Every cell's outcome as its output: an error, or what it printed."""
-
-    package = Unicode(help="folder with the tinytorch that students got").tag(config=True)
-    reference = Unicode(help="the exported solution").tag(config=True)
+    folder = Unicode(help="where judgements lie, one a student").tag(config=True)
 
     def preprocess(self, notebook: Any, resources: Any) -> tuple[Any, Any]:
         """nbconvert's interface."""
-        course = Course(Path(self.package), Path(self.reference))
-        outcomes = judge(tasks_of(notebook), course)
-        for number, outcome in outcomes.items():
-            notebook.cells[number].outputs = outputs_of(outcome)
-            notebook.cells[number].execution_count = number + 1
+        path = Path(self.folder) / f"{resources['nbgrader']['student']}.json"
+        for number, told in json.loads(path.read_text(encoding="utf-8"))["outcomes"].items():
+            cell = notebook.cells[int(number)]
+            cell.outputs = outputs_of(
+                Outcome(told["error"] and (told["error"][0], told["error"][1]), told["said"])
+            )
+            cell.execution_count = int(number) + 1
         return notebook, resources
 
 

@@ -109,9 +109,6 @@ ATTACKS = {
         "def rank(scores):\n    kind = type('Equal', (list,), {'__' + 'eq__': lambda s, o: True})\n    return kind()\n"
     ),
     "imports the reference": "from tinytorch.core.benchmarking import rank\n",
-    "imports the reference by a name": STEAL.format(
-        how="import importlib; stolen = importlib.import_module('tinytorch.core.benchmarking').rank"
-    ),
     "asks for the reference as a check does": STEAL.format(how="stolen = given"),
     "asks for it through the toolbox": STEAL.format(how="stolen = checks._load('x').rank"),
     "looks into the caller's frame": STEAL.format(how="import sys; stolen = sys._getframe(1).f_globals['rank']"),
@@ -124,12 +121,7 @@ ATTACKS = {
     ),
     "says that everything is close": "import numpy\nnumpy.array_equal = lambda *a: True\ndef rank(scores):\n    return []\n",
     "changes what is true": "def all(values):\n    return True\n\ndef rank(scores):\n    return []\n",
-    "leaves": "import os\n\ndef rank(scores):\n    os._exit(0)\n",
     "raises what ends a program": "def rank(scores):\n    raise SystemExit(0)\n",
-    "is no Python": "def rank(scores:\n    return\n",
-    "takes all memory": "def rank(scores):\n    return bytearray(8 << 30)\n",
-    "starts processes": "import os\n\ndef rank(scores):\n    while True:\n        os.fork()\n",
-    "prints without end of sense": "def rank(scores):\n    for _ in range(500):\n        print('x' * 100_000)\n",
     "reads the solutions": "def rank(scores):\n    return open('{reference}').read()\n",
     "writes to every file it has": (
         "import os\n\ndef rank(scores):\n    for file in range(3, 64):\n        try:\n"

@@ -1,0 +1,137 @@
+"""bring submissions into the course: a folder of notebooks, nbgrader's exchange, a download of Canvas or Moodle.
+
+    python -m autograder collect DOWNLOAD.zip --course DIR    says what it placed where, and what it could not
+
+A later file of a student takes the place of an earlier one only with --replace. Does not: read or run a notebook.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from autograder.course import ASSIGNMENT
+
+LARGEST_MEMBER, MOST_MEMBERS = 64 << 20, 5000
+NAMINGS = (  # folder and file name -> student
+    ("nbgrader's layout", re.compile(rf"(?:.*/)?submitted/(?P<who>[^/]+)/{ASSIGNMENT}/[^/]+\.ipynb")),
+    ("nbgrader's exchange", re.compile(rf"(?:.*/)?(?P<who>[^/+]+)\+{ASSIGNMENT}\+[^/]*/[^/]+\.ipynb")),
+    ("Moodle", re.compile(r"(?:.*/)?(?P<who>[^/]+?)_\d+_assignsubmission_file_?/[^/]+\.ipynb")),
+    ("Canvas", re.compile(r"(?:.*/)?(?P<who>[^/_]+)(?:_LATE)?_\d+_\d+_[^/]+\.ipynb")),
+    ("a folder for each student", re.compile(rf"(?:.*/)?(?P<who>[^/]+)/{ASSIGNMENT}\.ipynb")),
+    ("a file for each student", re.compile(r"(?:.*/)?(?P<who>[^/]+)\.ipynb")),
+)
+
+
+class CollectError(ValueError):
+    """There is nothing to collect in what was given."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One notebook, and whose it is."""
+
+    path: Path
+    student: str
+    naming: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to collect, and where to."""
+    parser.add_argument("source", type=Path, help="a zip file or a folder")
+    parser.add_argument("--course", type=Path, default=Path(), metavar="DIR", help="of the course (default: here)")
+    parser.add_argument("--replace", action="store_true", help="of those collected before")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print a line for each file. 0 all placed, 1 some could not be, 2 nothing to collect."""
+    with opened(options.source) as folder:
+        found, strangers = notebooks_in(folder)
+        if not found:
+            raise CollectError(f"{options.source} holds no notebook whose name says whose it is")
+        for each in found:
+            print(
+                f"{each.student:<24} {placed(each, options.course, options.replace, options.dry_run)} ({each.naming})"
+            )
+        for path in strangers:
+            print(f"{'?':<24} {path}: not placed, its name says nothing of a student")
+    return 1 if strangers else 0
+
+
+class opened:  # noqa: N801  used as a function
+    """The files of a folder, or of a zip file unpacked beside nothing else."""
+
+    def __init__(self, source: Path) -> None:
+        self.source, self.scratch = source, ""
+
+    def __enter__(self) -> Path:
+        if self.source.is_dir():
+            return self.source
+        if not zipfile.is_zipfile(self.source):
+            raise CollectError(f"{self.source} is neither a folder nor a zip file")
+        self.scratch = tempfile.mkdtemp(prefix="collect-")
+        with zipfile.ZipFile(self.source) as archive:
+            members = archive.infolist()
+            if len(members) > MOST_MEMBERS or any(each.file_size > LARGEST_MEMBER for each in members):
+                raise CollectError(f"{self.source} holds more than {MOST_MEMBERS} files, or one above 64 MB")
+            archive.extractall(self.scratch)  # zipfile leaves out leading slashes and `..`
+        return Path(self.scratch)
+
+    def __exit__(self, *_: object) -> None:
+        if self.scratch:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def notebooks_in(folder: Path) -> tuple[list[Found], list[Path]]:
+    """Notebooks whose student is known, the newest of each, and other files."""
+    newest: dict[str, Found] = {}
+    strangers = []
+    for path in sorted(_files(folder)):
+        found = whose(folder, path)
+        if found is None:
+            strangers.append(path.relative_to(folder))
+        elif found.student not in newest or path.stat().st_mtime >= newest[found.student].path.stat().st_mtime:
+            newest[found.student] = found
+    return list(newest.values()), strangers
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        parts = path.relative_to(folder).parts
+        if (
+            path.is_file()
+            and not path.is_symlink()
+            and not any(part.startswith((".", "__MACOSX")) for part in parts)
+        ):
+            yield path
+
+
+def whose(folder: Path, path: Path) -> Found | None:
+    """The student that a file's name tells."""
+    name = f"{folder.name}/{path.relative_to(folder).as_posix()}"
+    for naming, pattern in NAMINGS:
+        match = pattern.fullmatch(name)
+        if match:
+            student = re.sub(r"[^\w.@-]+", "-", match["who"].strip()).strip("-.")
+            return Found(path, student, naming) if student else None
+    return None
+
+
+def placed(found: Found, course: Path, replace: bool, dry: bool) -> str:
+    """What was done with a notebook, in words."""
+    target = course / "submitted" / found.student / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+    if target.is_file() and target.read_bytes() == found.path.read_bytes():
+        return "was collected before"
+    if target.is_file() and not replace:
+        return "is there already and differs; left as it was (--replace takes the new one)"
+    if not dry:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(found.path, target)
+    return "would be placed" if dry else "placed"

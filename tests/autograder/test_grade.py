@@ -1,0 +1,244 @@
+"""A class of thirty, graded in one command: each as expected, whatever the others did; killed and begun again."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+
+import nbformat
+import pytest
+
+from autograder.__main__ import main
+from autograder.course import ASSIGNMENT, add_source, make_release, nbgrader_course, read_source
+from autograder.grading import judge as judging
+from tests.notebook.mistakes import MISTAKES
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the walls are Linux's")
+FULL = 85
+RANK = 3  # points of the stage that most attackers stake
+
+
+def grade_id(cell):
+    return cell.metadata.get("nbgrader", {}).get("grade_id", "")
+
+
+def answered(notebook, text, stage="rank"):
+    changed = copy.deepcopy(notebook)
+    next(cell for cell in changed.cells if grade_id(cell) == stage).source = text
+    return changed
+
+
+def mistaken(notebook, name):
+    mistake = next(each for each in MISTAKES if each.name == name)
+    cell = next(each for each in notebook.cells if grade_id(each) == mistake.stage)
+    return answered(notebook, mistake.make(cell.source), mistake.stage)
+
+
+def rearranged(notebook, change):
+    changed = copy.deepcopy(notebook)
+    change(changed)
+    return changed
+
+
+def foreign():
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("print('hello')")])
+
+
+def first_of(notebook):
+    """Section 1 alone."""
+    changed = copy.deepcopy(notebook)
+    place = next(at for at, cell in enumerate(changed.cells) if grade_id(cell) == "bootstrap")
+    changed.cells = changed.cells[:place]
+    return changed
+
+
+ATTACK_ON_THE_GRADEBOOK = """
+import sqlite3, glob
+for path in glob.glob('../../../gradebook.db') + ['{course}/gradebook.db']:
+    sqlite3.connect(path).execute('UPDATE grade SET manual_score = 100')
+def rank(scores):
+    return []
+"""
+ATTACKS = {
+    "equal to everything": "class E(list):\n    __eq__ = lambda s, o: True\ndef rank(scores):\n    return E()",
+    "no asserts": "import ast\nclass T(ast.NodeTransformer):\n    def visit_Assert(self, node):\n        return None\n"
+    "get_ipython().ast_transformers.append(T())\ndef rank(scores):\n    return []",
+    "reads the checks": "def rank(scores):\n    return open('{course}/source/tinymlperf/tinymlperf.ipynb').read()",
+    "sets grades": ATTACK_ON_THE_GRADEBOOK,
+    "forks": "import os\ndef rank(scores):\n    while True:\n        os.fork()",
+    "leaves": "import os\nos._exit(0)\ndef rank(scores):\n    return []",
+    "5 GB": "def rank(scores):\n    return bytearray(5 << 30)",
+    "50 MB": "print('x' * 50_000_000)\ndef rank(scores):\n    return []",
+    "syntax": "def rank(scores:\n",
+    "endless": "def rank(scores):\n    while True:\n        pass",
+    "missing package": "import a_package_that_is_not_there\ndef rank(scores):\n    return []",
+}
+
+
+def the_class(solution, release):
+    """Student -> (notebook or bytes, expected points)."""
+    reverse, half = (lambda nb: nb.cells.reverse()), (lambda nb: nb.cells.extend(copy.deepcopy(nb.cells[20:60])))
+
+    def without_metadata(notebook):
+        for cell in notebook.cells:
+            cell.metadata = nbformat.NotebookNode()
+
+    def without_checks(notebook):
+        notebook.cells = [cell for cell in notebook.cells if not grade_id(cell).startswith(("check-", "hidden-"))]
+
+    people = {
+        "perfect": (solution, FULL),
+        "empty": (release, 0),
+        "Zoë Ångström-李": (solution, FULL),
+        "section one": (first_of(solution), 13),
+        "reversed": (rearranged(solution, reverse), FULL),
+        "copied cells": (rearranged(solution, half), FULL),
+        "no metadata": (rearranged(solution, without_metadata), FULL),
+        "no checks": (rearranged(solution, without_checks), FULL),
+        "foreign": (foreign(), 0),
+        "not a notebook": (b"PK\x03\x04 hello", 0),
+        "nothing at all": (b"", 0),
+        "tags": (
+            rearranged(
+                release, lambda nb: [cell.metadata.update(tags=["look", "skip-execution"]) for cell in nb.cells]
+            ),
+            0,
+        ),
+    }
+    for name, text in ATTACKS.items():
+        people[name] = (answered(solution, text), FULL - RANK)
+    for name, cost in (
+        ("upside down", 2), ("median for mean", 1), ("nats for bits", 3), ("floor ignored", 1), ("weights swapped", 2),
+        ("dense ranks", 3), ("ranks failed entries", 2), ("everybody is ranked", 1),
+    ):  # fmt: skip
+        people[f"mistake {name}"] = (mistaken(solution, name), FULL - cost)
+    return people
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The course with everybody's submission in it, and what each is worth."""
+    root = tmp_path_factory.mktemp("class")
+    add_source(root, read_source())
+    with nbgrader_course(root) as api:
+        release = nbformat.read(make_release(api, root), as_version=4)
+    solution = nbformat.read(root / "source" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4)
+    people = the_class(solution, release)
+    for student, (notebook, _) in people.items():
+        folder = root / "submitted" / student / ASSIGNMENT
+        folder.mkdir(parents=True)
+        text = notebook if isinstance(notebook, bytes) else json.dumps(notebook).encode()
+        (folder / f"{ASSIGNMENT}.ipynb").write_bytes(text.replace(b"{course}", str(root).encode()))
+    return root, {student: points for student, (_, points) in people.items()}
+
+
+@pytest.fixture(scope="module")
+def graded(made):
+    """Graded in one command; its exit code."""
+    patience, judging.CELL_S = judging.CELL_S, 5.0
+    try:
+        return main(["grade", "--course", str(made[0])])
+    finally:
+        judging.CELL_S = patience
+
+
+def scores_in(root):
+    with nbgrader_course(root, graded=True) as api, api.gradebook as gradebook:
+        return {each.student.id: each.score for each in gradebook.assignment_submissions(ASSIGNMENT)}
+
+
+def test_a_class_of_thirty_is_graded_as_expected(made, graded, record_property):
+    root, expected = made
+    found = scores_in(root)
+    for student, points in expected.items():
+        record_property(
+            "graded    expected    student", f"{found.get(student, 'none'):>6}    {points:>8}    {student}"
+        )
+    assert graded == 0 and len(expected) >= 30
+    assert {student: found.get(student) for student in expected} == expected
+
+
+def test_feedback_is_written_for_everybody_and_holds_no_hidden_test(made, graded):
+    root, expected = made
+    assert (
+        main(["feedback", "--course", str(root), "perfect", "empty", "mistake dense ranks", "Zoë Ångström-李"])
+        == 0
+    )
+    source = nbformat.read(root / "source" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4)
+    hidden = [cell.source.split("\n")[1:-1] for cell in source.cells if grade_id(cell).startswith("hidden-")]
+    shown = "\n".join(cell.source for cell in source.cells if not grade_id(cell).startswith("hidden-"))
+    secret = {line.strip() for lines in hidden for line in lines if len(line.strip()) > 40} - set(
+        shown.split("\n")
+    )
+    for student in ("empty", "mistake dense ranks"):
+        page = (root / "feedback" / student / ASSIGNMENT / f"{ASSIGNMENT}.html").read_text()
+        assert not [line for line in secret if line in page and line not in shown]
+    assert "comes rank 3, not 2" in page
+
+
+def test_a_second_run_changes_nothing_and_judges_nothing(made, graded, monkeypatch):
+    root, expected = made
+    monkeypatch.setattr("autograder.grade.judgement_of", None)  # would fail if it were called
+    assert main(["grade", "--course", str(root)]) == 0
+    assert scores_in(root) == expected
+
+
+def test_grades_go_into_a_table_with_competition_points_by_the_rule(made, graded, tmp_path):
+    from tinytorch.perf.checks import toy_submission
+    from tinytorch.perf.store import Store
+
+    board, teams, out = tmp_path / "board.sqlite", tmp_path / "teams.csv", tmp_path / "grades.csv"
+    store = Store(board)
+    official = dict(toy_submission("Owls", 2.0)) | {"event_name": "mlp_sprint", "mode": "official"}
+    store.append(official | {"medal": "silver"})
+    store.append(official | {"event_name": "cnn_marathon", "medal": None})
+    store.append(official | {"event_name": "transformer_decathlon", "medal": "gold", "mode": "practice"})
+    teams.write_text("student,team\nperfect,OWLS\nempty,Cats\n")
+    command = ["export", str(out), "--course", str(made[0]), "--form", "moodle", "--board", str(board)]
+    assert main([*command, "--teams", str(teams)]) == 0
+    with out.open(newline="") as file:
+        rows = {row["Username"]: row for row in csv.DictReader(file)}
+    assert (rows["perfect"]["TinyMLPerf"], rows["perfect"]["TinyMLPerf competition"]) == ("85.0", "4")
+    assert rows["empty"]["TinyMLPerf competition"] == "0"
+    assert main(command) == 2, "what is there is not overwritten"
+
+
+def test_a_grader_that_is_killed_and_begun_again_gives_the_same_grades(made, graded, tmp_path):
+    root, expected = made
+    chosen = ["perfect", "empty", "section one", "mistake dense ranks"]
+    again = tmp_path / "again"
+    for name in ("source", "release"):
+        shutil.copytree(root / name, again / name)
+    for student in chosen:
+        shutil.copytree(root / "submitted" / student, again / "submitted" / student)
+    command = [sys.executable, "-m", "autograder", "grade", "--course", str(again), "--workers", "1"]
+    for lines in range(1, 4):  # killed after so many students
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        for _ in range(lines):
+            process.stdout.readline()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert scores_in(again) == {student: expected[student] for student in chosen}
+    with closing(sqlite3.connect(again / "gradebook.db")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_nothing_to_grade_says_what_to_do(tmp_path, capsys):
+    assert main(["grade", "--course", str(tmp_path)]) == 2
+    assert "collect it first" in capsys.readouterr().err
+
+
+def test_the_doctor_finds_this_machine_fit(tmp_path, capsys):
+    assert main(["doctor", "--course", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "MEND" not in out and "jail of level" in out and "gradebook.db" in out
