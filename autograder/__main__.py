@@ -11,7 +11,19 @@ import os
 import sys
 from collections.abc import Sequence
 
-VERBS = ("release", "collect", "grade", "feedback", "export", "doctor", "referee", "review", "audit", "finals")
+VERBS = (
+    "release",
+    "collect",
+    "grade",
+    "feedback",
+    "export",
+    "doctor",
+    "referee",
+    "board",
+    "review",
+    "audit",
+    "finals",
+)
 
 # Before numpy is loaded by a verb; see perf.machine.one_blas_thread.
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")

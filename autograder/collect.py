@@ -57,9 +57,8 @@ def run(options: argparse.Namespace) -> int:
         if not found:
             raise CollectError(f"{options.source} holds no notebook whose name says whose it is")
         for each in found:
-            print(
-                f"{each.student:<24} {placed(each, options.course, options.replace, options.dry_run)} ({each.naming})"
-            )
+            done = placed(each, options.course, options.replace, options.dry_run)
+            print(f"{each.student:<24} {done} ({each.naming})")
         for path in strangers:
             print(f"{'?':<24} {path}: not placed, its name says nothing of a student")
     return 1 if strangers else 0

@@ -1,0 +1,146 @@
+"""What goes in and out of a course: submissions by their names, boards by their mode, names that are hidden."""
+
+from __future__ import annotations
+
+import csv
+import json
+import zipfile
+from datetime import UTC, datetime
+
+import pytest
+
+from autograder.__main__ import main
+from autograder.course import ASSIGNMENT
+from tinytorch.perf.checks import toy_submission
+from tinytorch.perf.store import Store
+
+# ---------------------------------------------------------------- collect
+
+
+@pytest.mark.parametrize(
+    ("name", "student"),
+    [
+        ("submitted/ada/tinymlperf/tinymlperf.ipynb", "ada"),
+        ("inbound/ada+tinymlperf+2026-12-01 10:00:00 UTC+x/tinymlperf.ipynb", "ada"),
+        ("lovelaceada_4711_99887_tinymlperf.ipynb", "lovelaceada"),
+        ("lovelaceada_LATE_4711_99887_tinymlperf-2.ipynb", "lovelaceada"),
+        ("Ada Lovelace_12345_assignsubmission_file/tinymlperf.ipynb", "Ada-Lovelace"),
+        ("ada/tinymlperf.ipynb", "ada"),
+        ("ada@example.org.ipynb", "ada@example.org"),
+    ],
+)
+def test_a_name_tells_whose_a_notebook_is(name, student, tmp_path, capsys):
+    with zipfile.ZipFile(tmp_path / "download.zip", "w") as archive:
+        archive.writestr(name, "{}")
+    assert main(["collect", str(tmp_path / "download.zip"), "--course", str(tmp_path / "course")]) == 0
+    placed = list((tmp_path / "course/submitted").glob(f"*/{ASSIGNMENT}/{ASSIGNMENT}.ipynb"))
+    assert [path.parent.parent.name for path in placed] == [student]
+
+
+def download(folder, **files):
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / f"{name}.ipynb").write_text(text)
+    return str(folder)
+
+
+def test_what_is_there_is_not_overwritten_unless_asked(tmp_path, capsys):
+    course, source = str(tmp_path / "course"), download(tmp_path / "in", ada="1")
+    assert main(["collect", source, "--course", course]) == 0
+    assert main(["collect", source, "--course", course]) == 0
+    assert "was collected before" in capsys.readouterr().out
+    download(tmp_path / "in", ada="2")
+    kept = tmp_path / "course/submitted/ada" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+    main(["collect", source, "--course", course])
+    assert kept.read_text() == "1" and "left as it was" in capsys.readouterr().out
+    main(["collect", source, "--course", course, "--replace", "--dry-run"])
+    assert kept.read_text() == "1"
+    main(["collect", source, "--course", course, "--replace"])
+    assert kept.read_text() == "2"
+
+
+def test_what_cannot_be_placed_is_reported(tmp_path, capsys):
+    source = download(tmp_path / "in", ada="1")
+    (tmp_path / "in" / "notes.txt").write_text("hello")
+    assert main(["collect", source, "--course", str(tmp_path / "course")]) == 1
+    assert "notes.txt: not placed" in capsys.readouterr().out
+    (tmp_path / "empty").mkdir()
+    assert main(["collect", str(tmp_path / "empty"), "--course", str(tmp_path)]) == 2
+    assert main(["collect", str(tmp_path / "in/notes.txt"), "--course", str(tmp_path)]) == 2
+
+
+def test_a_name_cannot_lead_out_of_the_course(tmp_path):
+    with zipfile.ZipFile(tmp_path / "download.zip", "w") as archive:
+        archive.writestr("../../evil_1_assignsubmission_file/tinymlperf.ipynb", "{}")
+        archive.writestr("..ipynb", "{}")
+    main(["collect", str(tmp_path / "download.zip"), "--course", str(tmp_path / "course")])
+    assert [path.name for path in (tmp_path / "course/submitted").iterdir()] == ["evil"]
+
+
+# ---------------------------------------------------------------- board
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Two teams with official results, one of them better in practice."""
+    path = str(tmp_path / "board.sqlite")
+    seconds = iter(range(60))
+    found = Store(path, clock=lambda: datetime(2026, 12, 1, 12, 0, next(seconds), tzinfo=UTC))
+    for team, speed, mode, division in (
+        ("Owls", 2.0, "official", "closed"),
+        ("=Cats", 4.0, "official", "open"),
+        ("Owls", 90.0, "practice", "closed"),
+    ):
+        own = {"event_name": "mlp_sprint", "mode": mode, "division": division}
+        found.append(dict(toy_submission(team, speed)) | own)
+    return path
+
+
+def table(folder):
+    with (folder / "board.csv").open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row["board"] == "speed"]
+
+
+def test_official_results_are_shown_without_practice(store, tmp_path):
+    assert main(["board", store, "--out", str(tmp_path / "site")]) == 0
+    assert [(row["team"], row["score"]) for row in table(tmp_path / "site")] == [
+        ("'=Cats", "4.0"),
+        ("Owls", "2.0"),
+    ]
+    rows = json.loads((tmp_path / "site/board.json").read_text())
+    assert {row["board"] for row in rows} == {"speed", "innovation", "composite"} and rows[0]["team"] == "=Cats"
+    page = (tmp_path / "site/index.html").read_text()
+    assert "Official results" in page and "90" not in [row["score"] for row in table(tmp_path / "site")]
+
+
+def test_practice_stands_on_a_page_of_its_own(store, tmp_path):
+    assert main(["board", store, "--out", str(tmp_path / "site"), "--practice"]) == 0
+    assert [row["team"] for row in table(tmp_path / "site")] == ["Owls"]
+
+
+def test_one_division_alone(store, tmp_path):
+    assert main(["board", store, "--out", str(tmp_path / "site"), "--division", "closed"]) == 0
+    assert [row["team"] for row in table(tmp_path / "site")] == ["Owls"]
+
+
+def test_a_frozen_board_shows_nothing_later(store, tmp_path, capsys):
+    assert main(["board", store, "--out", str(tmp_path / "site"), "--until", "2020-01-01"]) == 2
+    assert "no official results" in capsys.readouterr().err
+    assert main(["board", store, "--out", str(tmp_path / "site"), "--until", "tomorrow"]) == 2
+    assert "is no ISO time" in capsys.readouterr().err
+    assert main(["board", store, "--out", str(tmp_path / "site"), "--until", "2999-01-01"]) == 0
+    assert "frozen at 2999-01-01" in (tmp_path / "site/index.html").read_text()
+
+
+def test_pseudonyms_hide_the_names_and_stay_the_same(store, tmp_path):
+    for folder in ("a", "b"):
+        assert main(["board", store, "--out", str(tmp_path / folder), "--pseudonyms", "s3cret"]) == 0
+    first, second = (table(tmp_path / folder) for folder in ("a", "b"))
+    assert first == second and all(row["team"].startswith("Team ") for row in first)
+    assert "Owls" not in (tmp_path / "a/index.html").read_text()
+
+
+def test_what_is_under_review_is_on_no_board(store, tmp_path):
+    assert main(["review", store, "2", "hold", "a look at it"]) == 0
+    assert main(["board", store, "--out", str(tmp_path / "site")]) == 0
+    assert [row["team"] for row in table(tmp_path / "site")] == ["Owls"]
