@@ -8,10 +8,12 @@ anything.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from typing import Any
 
 OURS = ("nbgrader", "tags")
+HIDDEN = re.compile(r"### BEGIN HIDDEN TESTS.*?### END HIDDEN TESTS", re.DOTALL)
 
 
 def rebuild(submitted: Any, release: Any) -> tuple[Any, list[str]]:
@@ -41,7 +43,11 @@ def rebuild(submitted: Any, release: Any) -> tuple[Any, list[str]]:
                 answers[name] = cell.source
         elif name:
             last = name
-            notes += [f"{name} was changed, and is as it was"] if cell.source != known[name].source else []
+            notes += (
+                []
+                if cell.source.strip() in _as_released(known[name])
+                else [f"{name} was changed, and is as it was"]
+            )
         elif cell.source.strip() and cell.source not in given:
             extra.setdefault(last, []).append(_plain(cell))
     notes += [f"{name} is missing" for name in solutions if name not in answers]
@@ -56,6 +62,11 @@ def rebuild(submitted: Any, release: Any) -> tuple[Any, list[str]]:
 
 def _id(cell: Any) -> str:
     return str((cell.metadata.get("nbgrader") or {}).get("grade_id", ""))
+
+
+def _as_released(cell: Any) -> tuple[str, str]:
+    """What a student may have in a cell of ours: its source, or what is left of it without hidden tests."""
+    return cell.source.strip(), HIDDEN.sub("", cell.source).strip()
 
 
 def _is_solution(cell: Any) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from autograder.course import reference_path, source_notebook
 from autograder.grading import judge as judging
 from autograder.grading.judge import Course, JudgeError, judge, tasks_of
-from autograder.grading.rebuild import rebuild
+from autograder.grading.rebuild import HIDDEN, rebuild
 from autograder.grading.screen import objection
 from tests.notebook.classroom import ROOT, SOURCE, emptied
 from tinytorch.export import placeholder_text
@@ -216,6 +216,15 @@ def test_a_foreign_notebook_has_no_answers(release):
     foreign.cells = [cell for cell in foreign.cells if not grade_id(cell)][:3]
     _, notes = rebuild(foreign, release)
     assert "rank is missing" in notes and len(notes) > 35
+
+
+def test_a_students_untouched_notebook_gives_nothing_to_note(release):
+    handed_in = copy.deepcopy(release)
+    for cell in handed_in.cells:
+        cell.source = HIDDEN.sub("", cell.source)
+    assert rebuild(handed_in, release)[1] == []
+    next(cell for cell in handed_in.cells if grade_id(cell) == "check-rank").source = "pass"
+    assert rebuild(handed_in, release)[1] == ["check-rank was changed, and is as it was"]
 
 
 # ---------------------------------------------------------------- screening

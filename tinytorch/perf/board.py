@@ -265,7 +265,7 @@ def _legend(board: Leaderboard) -> list[str]:
         lines.append("“=” and a bracket: the intervals reach the first of the band, their order is not settled.")
     if any(row.submission.get("mode") == "practice" for row in board.standings):
         lines.append("Practice: measured in the teams' own sessions, not by a referee.")
-    if any(row.submission.get("division") in DIVISIONS for row in board.standings):
+    if _division_column(board) and board.metric == "speed":
         lines.append("Closed: the baseline's network, computed otherwise; open: any model above the floor.")
     return lines
 
@@ -290,8 +290,8 @@ def _columns(board: Leaderboard) -> list[Column]:
         columns += [
             _measured(*extra) for extra in _EXTRAS if any(row.submission.get(extra[1]) for row in board.standings)
         ]
-        columns += _quality_column(board)
-    return columns + _division_column(board)
+        columns += _quality_column(board) + _division_column(board)
+    return columns
 
 
 def _score_column(board: Leaderboard) -> Column:
