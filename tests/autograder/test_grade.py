@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import csv
 import json
@@ -20,6 +21,7 @@ from autograder.__main__ import main
 from autograder.course import ASSIGNMENT, add_source, make_release, nbgrader_course, read_source
 from autograder.grading import judge as judging
 from tests.notebook.mistakes import MISTAKES
+from tinytorch.export import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the walls are Linux's")
 FULL = 85
@@ -214,11 +216,7 @@ def test_grades_go_into_a_table_with_competition_points_by_the_rule(made, graded
 def test_a_grader_that_is_killed_and_begun_again_gives_the_same_grades(made, graded, tmp_path):
     root, expected = made
     chosen = ["perfect", "empty", "section one", "mistake dense ranks"]
-    again = tmp_path / "again"
-    for name in ("source", "release"):
-        shutil.copytree(root / name, again / name)
-    for student in chosen:
-        shutil.copytree(root / "submitted" / student, again / "submitted" / student)
+    again = part_of(root, tmp_path / "again", chosen)
     command = [sys.executable, "-m", "autograder", "grade", "--course", str(again), "--workers", "1"]
     for lines in range(1, 4):  # killed after so many students
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
@@ -231,6 +229,71 @@ def test_a_grader_that_is_killed_and_begun_again_gives_the_same_grades(made, gra
     assert scores_in(again) == {student: expected[student] for student in chosen}
     with closing(sqlite3.connect(again / "gradebook.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def part_of(root, folder, students):
+    """A course of its own with some of the submissions."""
+    for name in ("source", "release"):
+        shutil.copytree(root / name, folder / name)
+    for student in students:
+        shutil.copytree(root / "submitted" / student, folder / "submitted" / student)
+    return folder
+
+
+@pytest.mark.skipif(
+    "TINYMLPERF_TEST_GRADEBOOK" not in os.environ, reason="TINYMLPERF_TEST_GRADEBOOK names no database"
+)
+def test_the_gradebook_may_live_in_postgresql(made, tmp_path, monkeypatch):
+    root, expected = made
+    monkeypatch.setenv("TINYMLPERF_GRADEBOOK", os.environ["TINYMLPERF_TEST_GRADEBOOK"])
+    chosen = ["perfect", "Zoë Ångström-李", "sets grades", "mistake dense ranks"]
+    course = part_of(root, tmp_path / "course", chosen)
+    assert main(["grade", "--course", str(course)]) == 0
+    assert scores_in(course) == {student: expected[student] for student in chosen}
+    assert not (course / "gradebook.db").exists()
+
+
+def test_a_dask_scheduler_may_be_a_process_of_its_own(made, tmp_path):
+    root, expected = made
+    chosen = ["perfect", "forks", "mistake dense ranks"]
+    course = part_of(root, tmp_path / "course", chosen)
+    with dask_cluster(tmp_path) as address:
+        assert main(["grade", "--course", str(course), "--scheduler", address]) == 0
+    assert scores_in(course) == {student: expected[student] for student in chosen}
+
+
+@contextlib.contextmanager
+def dask_cluster(folder):
+    """A scheduler and two workers, each a process, as on machines of their own."""
+    place = folder / "scheduler.json"
+    scheduler = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_scheduler",
+        "--scheduler-file",
+        str(place),
+        "--port",
+        "0",
+    ]
+    worker = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_worker",
+        "--scheduler-file",
+        str(place),
+        "--nthreads",
+        "1",
+    ]
+    commands = [[*scheduler, "--no-dashboard"], *[[*worker, "--no-dashboard", "--no-nanny"]] * 2]
+    started = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) for command in commands]
+    try:
+        while not place.is_file() or not place.read_text():
+            assert started[0].poll() is None, "the scheduler ended"
+        yield json.loads(place.read_text())["address"]
+    finally:
+        for process in started:
+            process.terminate()
+            process.wait()
 
 
 def test_nothing_to_grade_says_what_to_do(tmp_path, capsys):

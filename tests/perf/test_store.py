@@ -424,10 +424,17 @@ def test_postgresql_keeps_the_same_promises():
     with pytest.raises(StoreError, match="already has a submission"):
         store.append(entry(event=event))
     with sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool).connect() as connection:
-        for statement in (f"UPDATE {TABLE} SET ranked = true", f"DELETE FROM {TABLE}", f"TRUNCATE {TABLE}"):
+        for statement in (
+            f"UPDATE {TABLE} SET ranked = true",
+            f"DELETE FROM {TABLE}",
+            f"TRUNCATE {TABLE} CASCADE",
+        ):
             with pytest.raises(sqlalchemy.exc.DBAPIError, match="append-only"), connection.begin():
                 connection.execute(sqlalchemy.text(statement))
     assert Store(url).submissions(event=event) == [stored]
+    store.review(stored["id"], UNDER_REVIEW, "a look at it")
+    assert Store(url).submissions(event=event) == [] and Store(url).reviews(stored["id"])
+    assert store.official_runs_today("Byte Club", event) == 0
 
 
 def test_the_key_of_a_team_ignores_case_and_composition():
