@@ -1,7 +1,7 @@
 """What does grading cost? `python tests/benchmarks/grading.py [--count 10]` prints a table.
 
 Copies of the solution are graded with one and with two workers, and some of them by nbgrader alone (in its kernel,
-with cells that only look left out, too); beside it, what the notebook's own cells take. CPU time is of all processes.
+cells that only look left out, too); beside it, what the notebook's own cells take. CPU time is of all processes.
 """
 
 from __future__ import annotations

@@ -118,9 +118,9 @@ def _board(board: Leaderboard, own_team: str | None, legend: Sequence[str]) -> s
 def _head(columns: Sequence[Column], scale: Scale) -> str:
     first = scale.ticks().index(1.0 if scale.logarithmic else 0.0)
     ticks = [_tick(scale, tick, (place - first) % 2 == 1) for place, tick in enumerate(scale.ticks())]
-    chart = _tag("span", "Chart", cls="tp-hidden") + _tag(
-        "span", "".join(ticks), cls="tp-axis", aria_hidden="true"
-    )
+    # The spaces are seen only where style sheets are stripped, as is the word.
+    axis = _tag("span", " ".join(ticks), cls="tp-axis", aria_hidden="true")
+    chart = f"{_tag('span', 'Chart', cls='tp-hidden')} {axis}"
     cells = [_tag("th", "Rank", scope="col", cls="tp-rank"), _tag("th", "Team", scope="col", cls="tp-team")]
     cells.append(_tag("th", chart, scope="col", cls="tp-chart"))
     cells += [_tag("th", column.title, scope="col", cls=column.cls) for column in columns]
