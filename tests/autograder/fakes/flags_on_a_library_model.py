@@ -1,10 +1,10 @@
-"""cnn_marathon | | the library's network with flags set by hand: bits, engine's name, mask"""
+"""mlp_sprint | | the library's network with flags set by hand: bits, engine's name, mask"""
 
-from tinytorch.core.models import CNN
+from tinytorch.core.models import MLP
 
 
 def build(weights):
-    model = CNN()
+    model = MLP()
     model.load_state_dict(weights)
     model.bits, model.quantized, model.pruned = 4, True, 0.9
     for parameter in model.parameters():
