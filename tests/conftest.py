@@ -29,6 +29,7 @@ settings.load_profile("house")
 TIMED = {"test_cheats.py", "test_honest.py", "test_referee.py", "test_review.py", "test_walls.py"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Two workers share the files; everything that the referee times stays on one of them, in its order."""
     for item in items:

@@ -145,7 +145,7 @@ def made(tmp_path_factory):
 @pytest.fixture(scope="module")
 def graded(made):
     """Graded in one command; its exit code."""
-    patience, judging.CELL_S = judging.CELL_S, 5.0
+    patience, judging.CELL_S = judging.CELL_S, 4.0
     try:
         return main(["grade", "--course", str(made[0])])
     finally:
@@ -215,10 +215,10 @@ def test_grades_go_into_a_table_with_competition_points_by_the_rule(made, graded
 
 def test_a_grader_that_is_killed_and_begun_again_gives_the_same_grades(made, graded, tmp_path):
     root, expected = made
-    chosen = ["perfect", "empty", "section one", "mistake dense ranks"]
+    chosen = ["empty", "section one", "mistake dense ranks"]
     again = part_of(root, tmp_path / "again", chosen)
     command = [sys.executable, "-m", "autograder", "grade", "--course", str(again), "--workers", "1"]
-    for lines in range(1, 4):  # killed after so many students
+    for lines in (1, 2):  # killed after so many students
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
         for _ in range(lines):
             process.stdout.readline()
@@ -246,7 +246,7 @@ def part_of(root, folder, students):
 def test_the_gradebook_may_live_in_postgresql(made, tmp_path, monkeypatch):
     root, expected = made
     monkeypatch.setenv("TINYMLPERF_GRADEBOOK", os.environ["TINYMLPERF_TEST_GRADEBOOK"])
-    chosen = ["perfect", "Zoë Ångström-李", "sets grades", "mistake dense ranks"]
+    chosen = ["Zoë Ångström-李", "sets grades"]
     course = part_of(root, tmp_path / "course", chosen)
     assert main(["grade", "--course", str(course)]) == 0
     assert scores_in(course) == {student: expected[student] for student in chosen}
@@ -255,7 +255,7 @@ def test_the_gradebook_may_live_in_postgresql(made, tmp_path, monkeypatch):
 
 def test_a_dask_scheduler_may_be_a_process_of_its_own(made, tmp_path):
     root, expected = made
-    chosen = ["perfect", "forks", "mistake dense ranks"]
+    chosen = ["perfect", "mistake dense ranks"]
     course = part_of(root, tmp_path / "course", chosen)
     with dask_cluster(tmp_path) as address:
         assert main(["grade", "--course", str(course), "--scheduler", address]) == 0

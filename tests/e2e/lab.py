@@ -198,7 +198,7 @@ class Notebook:
         for at, line in enumerate(lines):
             for _ in range(max(0, automatic - _indent(line)) // 4):
                 self.page.keyboard.press("Backspace")
-            self.page.keyboard.type(line.strip())
+            self.page.keyboard.insert_text(line.strip())
             automatic = _indent(line) + (4 if line.rstrip().endswith(":") else 0)
             if at < len(lines) - 1:
                 self.page.keyboard.press("Enter")
