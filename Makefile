@@ -12,6 +12,9 @@ export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export NUMBA_NUM_THREADS := 1
 
+# Two of them at the same time would share the one core that the referee keeps itself to.
+TIMED := $(patsubst %,tests/autograder/test_%.py,cheats honest referee review walls)
+
 .DEFAULT_GOAL := help
 .PHONY: help compete test lab clean environment
 
@@ -27,7 +30,10 @@ test: $(VENV)/.dev ## set up, check style, types, layers and exports, run all te
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m tinytorch.export --check
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	@echo "$(BIN)/python -m pytest, on two cores: what the referee times beside everything else"
+	@$(BIN)/python -m pytest --quiet $(TIMED) >.timed.log 2>&1 & timed=$$!; \
+	$(BIN)/python -m pytest --quiet $(TIMED:%=--ignore=%); rest=$$?; \
+	wait $$timed; referee=$$?; cat .timed.log; rm -f .timed.log; exit $$((rest | referee))
 
 lab: $(VENV)/.lab ## set up, open the notebook in JupyterLab
 	$(BIN)/python -m jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) modules/20_tinymlperf/tinymlperf.ipynb

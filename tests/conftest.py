@@ -26,18 +26,8 @@ settings.register_profile("house", deadline=None, derandomize=True)
 settings.load_profile("house")
 
 
-TIMED = {"test_cheats.py", "test_honest.py", "test_referee.py", "test_review.py", "test_walls.py"}
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two workers share the files; everything that the referee times stays on one of them, in its order."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("referee" if item.path.name in TIMED else str(item.path)))
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tables that tests have filled by `record_property(heading, row)`, from all workers."""
+    """Tables that tests have filled by `record_property(heading, row)`, at the end of the run."""
     tables: dict[str, list[str]] = {}
     for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
         for heading, row in report.user_properties if report.when == "call" else ():
