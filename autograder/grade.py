@@ -18,7 +18,6 @@ import shutil
 import sys
 import tarfile
 import tempfile
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -168,20 +167,39 @@ def judgement_of(text: str, kit: Kit) -> dict[str, Any]:
     from autograder.grading.judge import judge, tasks_of
     from autograder.grading.rebuild import rebuild
 
-    master, notes = nbformat.reads(kit.master, as_version=4), []
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what nbformat would mend is rebuilt anyway
-            submitted = nbformat.reads(text, as_version=4)
-        cells = [cell for cell in submitted.cells if isinstance(cell.get("source"), str)]
-        submitted.cells = [cell for cell in cells if isinstance(cell.get("metadata"), dict)]
-    except Exception as error:  # whatever a file that is no notebook makes nbformat raise
-        submitted, notes = nbformat.v4.new_notebook(), [f"no notebook: {type(error).__name__}"]
+    master = nbformat.reads(kit.master, as_version=4)
+    submitted, notes = read(text)
     notebook, found = rebuild(submitted, master)
     tasks = tasks_of(notebook)
     notes += found + [f"{task.name}: {task.objection}" for task in tasks if task.objection]
     outcomes = {str(number): asdict(each) for number, each in judge(tasks, _unpacked(kit.sha256, kit)).items()}
     return {"notebook": nbformat.writes(notebook), "outcomes": outcomes, "notes": notes}
+
+
+def read(text: str) -> tuple[Any, list[str]]:
+    """The notebook in a submission, as much of it as there is, and what was wrong with it. Never raises.
+
+    Not by nbformat.reads: what that mends is rebuilt anyway, and its warnings are the whole process's.
+    """
+    import nbformat
+
+    try:
+        told = json.loads(text)
+        cells = [nbformat.from_dict(cell) for cell in told["cells"]]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        return nbformat.v4.new_notebook(), [f"no notebook: {type(error).__name__}"]
+    kept = [cell for cell in cells if _is_cell(cell)]
+    for cell in kept:
+        cell.source = cell.source if isinstance(cell.source, str) else "".join(map(str, cell.source))
+    notes = [f"{len(cells) - len(kept)} cells are none"] if len(kept) < len(cells) else []
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = kept  # not by new_notebook, which would validate
+    return notebook, notes
+
+
+def _is_cell(cell: Any) -> bool:
+    whole = isinstance(cell, dict) and {"cell_type", "source", "metadata"} <= set(cell)
+    return whole and isinstance(cell["source"], (str, list)) and isinstance(cell["metadata"], dict)
 
 
 def judgements(

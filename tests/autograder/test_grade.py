@@ -19,6 +19,7 @@ import pytest
 
 from autograder.__main__ import main
 from autograder.course import ASSIGNMENT, add_source, make_release, nbgrader_course, read_source
+from autograder.grade import read
 from autograder.grading import judge as judging
 from tests.notebook.mistakes import MISTAKES
 from tinytorch.export import ROOT
@@ -294,6 +295,25 @@ def dask_cluster(folder):
         for process in started:
             process.terminate()
             process.wait()
+
+
+@pytest.mark.parametrize(
+    ("text", "cells", "words"),
+    [
+        ("", 0, "no notebook"),
+        ("[]", 0, "no notebook"),
+        ('{"cells": 7}', 0, "no notebook"),
+        (
+            '{"cells": [{"cell_type": "code", "metadata": {}, "source": ["a = 1\\n", "b"]}, 3, {}]}',
+            1,
+            "2 cells are none",
+        ),
+        ('{"cells": ' + "[" * 100_000, 0, "no notebook"),
+    ],
+)
+def test_whatever_is_handed_in_is_read(text, cells, words):
+    notebook, notes = read(text)
+    assert len(notebook.cells) == cells and words in notes[0]
 
 
 def test_nothing_to_grade_says_what_to_do(tmp_path, capsys):
