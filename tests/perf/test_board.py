@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tinytorch.perf.board
 from tests.perf.sample_class import TITLES, VICTORY, all_boards, entries, leaderboard, submission, winners
 from tinytorch.perf.board import BoardError, board_html, board_text, page_html, write_page
 from tinytorch.perf.records import Leaderboard, Standing
 
+LOOKS = "_LEFT _CENTER _AXIS _LANE _BAR _WHISKER _HIDDEN _SMALL _PILL _OWN".split()
 HOSTILE = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -36,7 +39,9 @@ HOSTILE = [
     "日本語のチーム 🐢",
 ]
 TAGS = set("a b bdi caption div p span style table tbody td th thead tr".split())
-ATTRIBUTES = set("aria-hidden class colspan href rel scope style title".split())
+ATTRIBUTES = set("aria-hidden class colspan href rel scope style title width".split())
+STYLES = {"", "position:absolute", "position:absolute;display:none", "display:none", "font-weight:400"}
+STYLES |= {value for name, value in vars(tinytorch.perf.board).items() if name in LOOKS}
 ATTRIBUTES |= set("data-event data-metric data-rank data-team data-testid".split())
 
 
@@ -82,7 +87,8 @@ def assert_harmless(html):
         assert set(attributes) <= ATTRIBUTES, attributes
         assert attributes.get("href", "https://").startswith(("https://", "http://")), attributes
         if tag != "table":  # whose style holds the grid lines
-            assert re.fullmatch(r"(left|width):[\d.]+%(;width:[\d.]+%)?", attributes.get("style", "left:0%"))
+            style = re.sub(r"(left|width):[\d.]+%;?", "", attributes.get("style", ""))
+            assert style.rstrip(";") in STYLES, style
     return reader
 
 
@@ -164,6 +170,35 @@ def rows_of(board, **how):
     return {row["data-team"]: row for row in Reader(board_html(board, **how)).all("tr") if "data-team" in row}
 
 
+def test_changes_are_told_in_words_and_an_unknown_team_is_new():
+    changes = {"The Vectorizers": 2, "Byte Club": -1, "Hot Path": 0}
+    text = Reader(board_html(leaderboard(), changes=changes)).text
+    assert {"Change", "up by", "down by", "unchanged", "new", "▲", "▼"} <= set(text)
+    assert "Change" not in Reader(board_html(leaderboard())).text
+
+
+def test_teams_left_out_above_the_last_row_are_counted():
+    board = leaderboard()
+    short = replace(board, standings=(*board.standings[:2], board.standings[-1]))
+    reader = Reader(board_html(short, skipped=4))
+    assert "4 more teams" in reader.text
+    assert len(reader.all("tbody", class_="tp-gap")) == 1
+    assert "1 more team" in Reader(board_html(short, skipped=1)).text
+
+
+def test_columns_and_bars_are_kept_where_the_style_sheet_is_dropped():
+    reader = Reader(board_html(leaderboard(), style=False, own_team="Hot Path"))
+    (bar, *_) = reader.all("span", class_="tp-bar")
+    assert re.fullmatch(
+        r"left:[\d.]+%;width:[\d.]+%;position:absolute;height:1em;background-color:#\w+", bar["style"]
+    )
+    assert {given.get("style") for given in reader.all("th", scope="row")} == {"text-align:left"}
+    assert [given["style"] for given in reader.all("tr", class_="tp-own")] == [
+        "background-color:rgba(230,159,0,.2)"
+    ]
+    assert {given["style"] for given in reader.all("span", class_="tp-nocss")} == {"display:none"}
+
+
 def test_a_board_is_a_real_table_with_caption_and_scopes():
     reader = Reader(board_html(leaderboard()))
     assert len(reader.all("caption")) == 2  # the ranking and the entries without a rank
@@ -238,7 +273,7 @@ def test_the_bar_of_a_speed_begins_at_the_baseline_on_a_log_axis():
         teams = (Standing(1, False, "fast", 4.0, 4.0, 4.0, {}), Standing(2, False, "it", score, score, score, {}))
         reader = Reader(board_html(Leaderboard("e", "E", "speed", teams)))
         style = reader.all("span", class_="tp-bar")[1]["style"]
-        return [float(number) for number in re.findall(r"[\d.]+", style)]
+        return [float(number) for number in re.findall(r"([\d.]+)%", style)]
 
     (one, nothing), (start, length) = bar(1.0), bar(2.0)
     assert one == start == nothing == 0.0

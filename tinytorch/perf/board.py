@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from tinytorch.perf.records import Leaderboard, Standing
 
 Submission = Mapping[str, Any]
+Changes = Mapping[str, int]  # team: places won (above 0) or lost since the reader last looked
 Chart = tuple[str, str | bytes]  # what it shows in words, and an inline SVG or the bytes of a PNG
 
 LONGEST_NAME = 40  # characters of a team's name on a board; the whole name is in its tooltip
@@ -88,27 +89,47 @@ def board_text(board: Leaderboard, own_team: str | None = None) -> str:
 # ---------------------------------------------------------------- one board as HTML
 
 
-def board_html(board: Leaderboard, style: bool = True, own_team: str | None = None) -> str:
+def board_html(
+    board: Leaderboard,
+    style: bool = True,
+    own_team: str | None = None,
+    changes: Changes | None = None,
+    skipped: int = 0,
+) -> str:
     """The board as an HTML fragment: a real table with a bar and its interval in each row.
+
+    Where the style sheet is dropped (a notebook that is not trusted), inline styles keep columns and bars; where
+    those are dropped too (a code host's preview), bars are made of letters.
 
     Args:
         board:    to show.
         style:    with the style sheet; hand in False where it is on the page already.
         own_team: whose row is marked "you".
+        changes:  a column with the places that each team won or lost; a team that is not in it is new.
+        skipped:  teams left out of `board` just above its last row; a line says how many.
 
     Raises:
         BoardError: the metric is unknown, or a score cannot stand on the axis.
     """
-    return (f"<style>{BOARD_CSS}</style>" if style else "") + _board(board, own_team, _legend(board))
+    table = _board(board, _legend(board), own_team, changes, skipped)
+    return (f"<style>{BOARD_CSS}</style>" if style else "") + table
 
 
-def _board(board: Leaderboard, own_team: str | None, legend: Sequence[str]) -> str:
-    metric, scale, columns = _metric(board), _scale(board), _columns(board)
+def _board(
+    board: Leaderboard,
+    legend: Sequence[str],
+    own_team: str | None = None,
+    changes: Changes | None = None,
+    skipped: int = 0,
+) -> str:
+    metric, scale, columns = _metric(board), _scale(board), _columns(board, changes)
     caption = _tag("b", metric.title) + " " + _tag("span", _escape(board.title), cls="tp-event")
     caption += " " + _tag("span", metric.about, cls="tp-about")
-    parts = [_tag("caption", caption), _head(columns, scale), *_bands(board, columns, scale, own_team)]
+    bodies = _bands(board, columns, scale, own_team, skipped)
+    parts = [_tag("caption", caption, style=_LEFT), _head(columns, scale), *bodies]
     lines = f"--tp-lines:{scale.lines(metric.baseline)}"
-    table = _tag("table", "".join(parts), cls=f"tp-table tp-{board.metric}", style=lines) + _unranked(board)
+    table = _tag("table", "".join(parts), cls=f"tp-table tp-{board.metric}", width="100%", style=lines)
+    table += _unranked(board)
     notes = " ".join(_tag("span", _escape(line, LONGEST_NOTE)) for line in (*board.notes, *legend))
     table += _tag("p", notes, cls="tp-notes") if notes else ""
     marks = {"data-testid": "board", "data-event": _clean(board.event), "data-metric": board.metric}
@@ -118,26 +139,35 @@ def _board(board: Leaderboard, own_team: str | None, legend: Sequence[str]) -> s
 def _head(columns: Sequence[Column], scale: Scale) -> str:
     first = scale.ticks().index(1.0 if scale.logarithmic else 0.0)
     ticks = [_tick(scale, tick, (place - first) % 2 == 1) for place, tick in enumerate(scale.ticks())]
-    # The spaces are seen only where style sheets are stripped, as is the word.
-    axis = _tag("span", " ".join(ticks), cls="tp-axis", aria_hidden="true")
-    chart = f"{_tag('span', 'Chart', cls='tp-hidden')} {axis}"
-    cells = [_tag("th", "Rank", scope="col", cls="tp-rank"), _tag("th", "Team", scope="col", cls="tp-team")]
-    cells.append(_tag("th", chart, scope="col", cls="tp-chart"))
-    cells += [_tag("th", column.title, scope="col", cls=column.cls) for column in columns]
-    return _tag("thead", _tag("tr", "".join(cells)))
+    # The spaces are seen only where all styles are stripped, as is the word.
+    axis = _tag("span", " ".join(ticks), cls="tp-axis", style=_AXIS, aria_hidden="true")
+    chart = f"{_tag('span', 'Chart', cls='tp-hidden', style=_HIDDEN)} {axis}"
+    cells = [_tag("th", "Rank", scope="col", cls="tp-rank", width="6%", style=_CENTER)]
+    cells.append(_tag("th", "Team", scope="col", cls="tp-team", width="26%", style=_LEFT))
+    cells.append(_tag("th", chart, scope="col", cls="tp-chart", width="20%"))
+    cells += [
+        _tag("th", column.title, scope="col", cls=column.cls, width="12%" if column is columns[0] else None)
+        for column in columns
+    ]
+    return _tag("thead", _tag("tr", "".join(cells), style=_SMALL))
 
 
 def _tick(scale: Scale, tick: float, fine: bool) -> str:
     """A label of the axis; a fine one is left out on a narrow screen."""
-    place = f"left:{scale.position(tick):.2f}%"
+    place = f"left:{scale.position(tick):.2f}%;position:absolute" + (";display:none" if fine else "")
     return _tag("span", f"{tick:g}{scale.unit}", cls="tp-fine" if fine else None, style=place)
 
 
-def _bands(board: Leaderboard, columns: Sequence[Column], scale: Scale, own_team: str | None) -> list[str]:
+def _bands(
+    board: Leaderboard, columns: Sequence[Column], scale: Scale, own_team: str | None, skipped: int
+) -> list[str]:
     """One body for each group of teams that share a rank; the baseline goes above all that are worse."""
     metric, baseline, bodies = _metric(board), _baseline(board, columns), []
-    for _, teams in groupby(board.standings, key=lambda row: row.rank):
+    last = board.standings[-1] if skipped else None
+    for _, teams in groupby(board.standings, key=lambda row: (row.rank, row is last)):
         band = list(teams)
+        if band[0] is last:
+            bodies.append(_gap(skipped, 3 + len(columns)))
         if band[0].score < metric.baseline:
             bodies.append(baseline)
             baseline = ""
@@ -149,16 +179,22 @@ def _bands(board: Leaderboard, columns: Sequence[Column], scale: Scale, own_team
     return [*bodies, baseline]
 
 
+def _gap(skipped: int, width: int) -> str:
+    """The line that stands for teams which are not shown."""
+    words = f"{skipped} more team{'' if skipped == 1 else 's'}"
+    return _tag("tbody", _tag("tr", _tag("td", words, colspan=width, style=_CENTER)), cls="tp-gap")
+
+
 def _row(row: Standing, board: Leaderboard, columns: Sequence[Column], scale: Scale, own: bool) -> str:
     metric = _metric(board)
     cells = [
-        _tag("td", _rank_mark(row, metric), cls="tp-rank"),
-        _tag("th", _team(row, board.metric, own), scope="row", cls="tp-team"),
+        _tag("td", _rank_mark(row, metric), cls="tp-rank", style=_CENTER),
+        _tag("th", _team(row, board.metric, own), scope="row", cls="tp-team", style=_LEFT),
         _tag("td", _lane(row, metric, scale), cls="tp-chart", aria_hidden="true"),
         *(_tag("td", column.cell(row), cls=column.cls) for column in columns),
     ]
     marks = {"data-team": _clean(row.team, LONGEST_NOTE), "data-rank": row.rank}
-    return _tag("tr", "".join(cells), cls="tp-own" if own else None, **marks)
+    return _tag("tr", "".join(cells), cls="tp-own" if own else None, style=_OWN if own else None, **marks)
 
 
 def _rank_mark(row: Standing, metric: Metric) -> str:
@@ -170,10 +206,10 @@ def _rank_mark(row: Standing, metric: Metric) -> str:
 def _team(row: Standing, metric: str, own: bool) -> str:
     parts = [_name(row.team)]
     if own:
-        parts.append(_tag("span", "you", cls="tp-tag"))
+        parts.append(_tag("span", "you", cls="tp-tag", style=_PILL))
     if (row.submission.get("quality") or {}).get("borderline"):
         advice = "within one standard error of the quality floor"
-        parts.append(_tag("span", "borderline", cls="tp-tag", title=advice))
+        parts.append(_tag("span", "borderline", cls="tp-tag", title=advice, style=_PILL))
     second = {"innovation": _techniques, "composite": _summands}.get(metric, _description)
     return " ".join(filter(None, [*parts, second(row.submission)]))
 
@@ -194,9 +230,9 @@ def _chip(found: Mapping[str, Any]) -> str:
     family, finding = _escape(found.get("family"), 24), _clean(found.get("finding"), LONGEST_NOTE)
     score = _finite(found.get("score")) or 0.0
     if score > 0:
-        return _tag("span", f"{family} {_tag('b', f'{score:.2f}')}", cls="tp-chip", title=finding)
+        return _tag("span", f"{family} {_tag('b', f'{score:.2f}')}", cls="tp-chip", title=finding, style=_PILL)
     if found.get("claimed"):
-        return _tag("span", f"{family} claimed, not found", cls="tp-chip tp-claimed", title=finding)
+        return _tag("span", f"{family} claimed, not found", cls="tp-chip tp-claimed", title=finding, style=_PILL)
     return ""
 
 
@@ -214,23 +250,23 @@ def _summands(entry: Submission) -> str:
 def _line(parts: Sequence[str], cls: str = "tp-line") -> str:
     """A second, smaller line under the name."""
     text = " ".join(_tag("span", part) for part in parts if part)
-    return _tag("span", text, cls=cls) if text else ""
+    return _tag("div", text, cls=cls, style="font-weight:400") if text else ""
 
 
 def _lane(row: Standing, metric: Metric, scale: Scale) -> str:
     """The bar from the baseline's 1x (or from zero) to the score, with the interval as a whisker."""
     start = scale.position(metric.baseline if metric.logarithmic else 0.0)
     score = scale.position(row.score)
-    marks = _span_of(min(start, score), max(start, score), "tp-bar")
+    marks = _span_of(min(start, score), max(start, score), "tp-bar", _BAR)
     if _has_interval(row):
-        marks += _span_of(scale.position(row.low), scale.position(row.high), "tp-whisker")
-    # Seen only where style sheets are stripped: an untrusted notebook, a code host's preview.
-    marks += _tag("span", "█" * max(1, round(score / 10)), cls="tp-nocss")
-    return _tag("div", marks, cls="tp-lane")
+        marks += _span_of(scale.position(row.low), scale.position(row.high), "tp-whisker", _WHISKER)
+    # Seen only where inline styles are stripped too: a code host's preview.
+    marks += _tag("span", "█" * max(1, round(score / 10)), cls="tp-nocss", style="display:none")
+    return _tag("div", marks, cls="tp-lane", style=_LANE)
 
 
-def _span_of(left: float, right: float, cls: str) -> str:
-    return _tag("span", "", cls=cls, style=f"left:{left:.2f}%;width:{right - left:.2f}%")
+def _span_of(left: float, right: float, cls: str, looks: str) -> str:
+    return _tag("span", "", cls=cls, style=f"left:{left:.2f}%;width:{right - left:.2f}%;{looks}")
 
 
 def _baseline(board: Leaderboard, columns: Sequence[Column]) -> str:
@@ -240,7 +276,7 @@ def _baseline(board: Leaderboard, columns: Sequence[Column]) -> str:
         return ""
     cells = [
         _tag("td", "", cls="tp-rank"),
-        _tag("th", "Baseline", scope="row", cls="tp-team"),
+        _tag("th", "Baseline", scope="row", cls="tp-team", style=_LEFT),
         _tag("td", _tag("div", "", cls="tp-lane"), cls="tp-chart", aria_hidden="true"),
         *(_tag("td", column.baseline(measured[0]), cls=column.cls) for column in columns),
     ]
@@ -252,11 +288,15 @@ def _unranked(board: Leaderboard) -> str:
     if not board.unranked:
         return ""
     rows = [
-        _tag("tr", _tag("th", _name(team), scope="row", cls="tp-team") + _tag("td", _words(reason, LONGEST_NOTE)))
+        _tag("tr", _tag("th", _name(team), scope="row", cls="tp-team", style=_LEFT) + _reason(reason))
         for team, reason in board.unranked
     ]
-    content = _tag("caption", "Not ranked") + _tag("tbody", "".join(rows))
+    content = _tag("caption", "Not ranked", style=_LEFT) + _tag("tbody", "".join(rows))
     return _tag("table", content, cls="tp-table tp-unranked", **{"data-testid": "unranked"})
+
+
+def _reason(reason: str) -> str:
+    return _tag("td", _words(reason, LONGEST_NOTE), style=_LEFT)
 
 
 def _legend(board: Leaderboard) -> list[str]:
@@ -283,8 +323,10 @@ class Column:
     baseline: Callable[[Submission], str]
 
 
-def _columns(board: Leaderboard) -> list[Column]:
+def _columns(board: Leaderboard, changes: Changes | None) -> list[Column]:
     columns = [_score_column(board)]
+    if changes is not None:
+        columns.append(Column("Change", "tp-change", lambda row: _change(row.team, changes), lambda _: ""))
     if board.metric == "speed":
         columns += _event_column(board)
         columns += [
@@ -304,6 +346,18 @@ def _score_column(board: Leaderboard) -> Column:
         lambda row: metric.number(row.score) + (_below(_interval(row)) if _has_interval(row) else ""),
         lambda _: metric.number(metric.baseline),
     )
+
+
+def _change(team: str, changes: Changes) -> str:
+    """Places won or lost, never by colour or arrow alone."""
+    if team not in changes:
+        return "new"
+    places = changes[team]
+    if places == 0:
+        return _tag("span", "–", aria_hidden="true") + _tag("span", "unchanged", cls="tp-hidden", style=_HIDDEN)
+    way, arrow = ("up", "▲") if places > 0 else ("down", "▼")
+    words = _tag("span", f"{way} by", cls="tp-hidden", style=_HIDDEN)
+    return _tag("span", f"{_tag('span', arrow, aria_hidden='true')} {words} {abs(places)}", cls=f"tp-{way}")
 
 
 def _event_column(board: Leaderboard) -> list[Column]:
@@ -345,7 +399,7 @@ def _medal(entry: Submission) -> str:
 
 
 def _below(text: str) -> str:
-    return " " + _tag("span", text, cls="tp-below")
+    return " " + _tag("div", text, cls="tp-below")
 
 
 def _measured(title: str, key: str, baseline_key: str, form: Callable[[float], str]) -> Column:
@@ -568,7 +622,7 @@ def _event(
     head = _tag("h2", title, id=f"event-{number}")
     head += _verdict(decided) if decided else ""
     head += _tag("p", _escape(victory, LONGEST_NOTE), cls="tp-lead") if victory else ""
-    shown = [_board(board, None, ()) for board in _once(boards)]
+    shown = [_board(board, ()) for board in _once(boards)]
     drawn = "".join(_chart(*chart) for chart in charts)
     rest = _tag("div", "".join(shown[1:]) + drawn, cls="tp-flow")
     return _tag("section", head + "".join(shown[:1]) + rest, aria_labelledby=f"event-{number}")
@@ -765,13 +819,25 @@ def _tag(name: str, content: str | None = "", cls: str | None = None, **attribut
 
 # ---------------------------------------------------------------- looks
 
+# What JupyterLab leaves of a board in a notebook that it does not trust: classes without their style sheet, and
+# inline styles. They say as little as keeps columns, bars and marks apart; the style sheet overrides them.
+_LEFT, _CENTER = "text-align:left", "text-align:center"
+_AXIS = "display:block;position:relative;height:1.3em"
+_LANE = "position:relative;height:1em"
+_BAR = "position:absolute;height:1em;background-color:#3585b8"
+_WHISKER = "position:absolute;height:1em;border-left:2px solid;border-right:2px solid"
+_HIDDEN = "position:absolute;width:1px;height:1px;overflow:hidden"
+_SMALL = "font-size:.86em"
+_PILL = "border:1px solid;border-radius:1em;padding:0 .55em;display:inline-block"
+_OWN = "background-color:rgba(230,159,0,.2)"
+
 _LIGHT = (
     "--tp-paper:#ffffff;--tp-ink:#1b1f24;--tp-muted:#57606a;--tp-grid:#dfe3e8;--tp-accent:#3585b8;"
-    "--tp-neutral:#a3abb4;--tp-down:#b34700;--tp-band:#f3f6f9;--tp-own:#fff3d1;--tp-edge:#b7791f;--tp-card:#f6f8fa;"
+    "--tp-neutral:#a3abb4;--tp-down:#b34700;--tp-up:#006b4f;--tp-band:#f3f6f9;--tp-own:#fff3d1;--tp-edge:#b7791f;--tp-card:#f6f8fa;"
 )
 _DARK = (
     "--tp-paper:#14171a;--tp-ink:#e6e8ea;--tp-muted:#9aa4ae;--tp-grid:#2c3238;--tp-accent:#3d92cb;"
-    "--tp-neutral:#6e7781;--tp-down:#ff9a5c;--tp-band:#1b2127;--tp-own:#3a2e12;--tp-edge:#e69f00;--tp-card:#1a1e22;"
+    "--tp-neutral:#6e7781;--tp-down:#ff9a5c;--tp-up:#4fd0a5;--tp-band:#1b2127;--tp-own:#3a2e12;--tp-edge:#e69f00;--tp-card:#1a1e22;"
 )
 
 # JupyterLab, VS Code and Colab say themselves whether they are dark; elsewhere the system does.
@@ -794,6 +860,7 @@ font-size:inherit;color:inherit}
 border:0;background:none;overflow:hidden;text-overflow:ellipsis;white-space:normal;max-width:none}
 .tp.tp-board table.tp-table thead th{color:var(--tp-muted);font-size:.86em;padding-block:.3em;white-space:nowrap;
 border-bottom:1px solid var(--tp-grid);vertical-align:bottom}
+.tp-table thead tr{font-size:inherit!important}
 .tp.tp-board table.tp-table tbody tr{background:none}
 .tp.tp-board table.tp-table tbody{border-bottom:1px solid var(--tp-grid)}
 .tp.tp-board table.tp-table tbody.tp-band tr{background:var(--tp-band)}
@@ -819,24 +886,22 @@ tr:has(.tp-disc) .tp-team>bdi{font-weight:700}
 -webkit-line-clamp:2}
 .tp-line.tp-wrap{gap:.3em;margin-top:.3em}
 .tp-line a{color:inherit}
-.tp-tag,.tp-chip{border:1px solid var(--tp-neutral);border-radius:1em;padding:0 .55em;font-size:.82em;
-white-space:nowrap}
-.tp-chip{display:inline-block;font-size:1em;padding:.05em .6em}
+.tp-tag,.tp-chip{border-color:var(--tp-neutral)!important;font-size:.82em;white-space:nowrap}
+.tp-chip{font-size:1em}
 .tp-chip b{color:var(--tp-ink);font-variant-numeric:tabular-nums}
-.tp-claimed{border-style:dashed;white-space:normal}
-.tp.tp-board table.tp-table :is(th,td).tp-chart{padding-inline:1em;overflow:visible;position:relative}
-.tp-axis{display:block;position:relative;height:1.3em}
-.tp-axis span{position:absolute;transform:translateX(-50%);font-variant-numeric:tabular-nums}
-.tp-lane{position:absolute;inset:0 1em;background-image:var(--tp-lines)}
-.tp-bar{position:absolute;top:50%;height:.9em;margin-top:-.45em;background:var(--tp-accent);border-radius:2px}
-.tp-whisker{position:absolute;top:50%;height:.7em;margin-top:-.35em;box-sizing:border-box;
-border:solid var(--tp-ink);border-width:0 1.5px;min-width:3px}
+.tp-claimed{border-style:dashed!important;white-space:normal}
+.tp.tp-board table.tp-table :is(th,td).tp-chart{width:auto;padding-inline:1em;overflow:visible;position:relative}
+.tp-axis .tp-fine{display:inline!important}
+.tp-axis span{transform:translateX(-50%);font-variant-numeric:tabular-nums}
+.tp-lane{position:absolute!important;inset:0 1em;height:auto!important;background-image:var(--tp-lines)}
+.tp-bar{top:50%;height:.9em!important;margin-top:-.45em;background:var(--tp-accent)!important;border-radius:2px}
+.tp-whisker{top:50%;height:.7em!important;margin-top:-.35em;box-sizing:border-box;
+border:solid var(--tp-ink)!important;border-width:0 1.5px!important;min-width:3px}
 .tp-whisker::before{content:"";position:absolute;left:0;right:0;top:50%;border-top:1.5px solid var(--tp-ink);
 margin-top:-.75px}
-.tp-nocss{display:none}
-.tp-hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
-.tp.tp-board table.tp-table :is(th,td):is(.tp-score,.tp-outcome,.tp-extra){text-align:right;white-space:nowrap;
-font-variant-numeric:tabular-nums}
+.tp-hidden{clip-path:inset(50%)}
+.tp.tp-board table.tp-table :is(th,td):is(.tp-score,.tp-outcome,.tp-extra,.tp-change){text-align:right;
+white-space:nowrap;font-variant-numeric:tabular-nums}
 .tp.tp-board table.tp-table .tp-score{width:8em}
 .tp.tp-board table.tp-composite .tp-score{width:7.4em}
 .tp.tp-board table.tp-innovation .tp-score{width:5em}
@@ -846,8 +911,13 @@ font-variant-numeric:tabular-nums}
 .tp-below{font-size:.8em;font-weight:400;color:var(--tp-muted)}
 thead .tp-below{font-size:.9em}
 .tp.tp-board table.tp-table .tp-extra{width:5.2em;padding-left:0;color:var(--tp-muted)}
-.tp.tp-board table.tp-table tbody tr.tp-own{background:var(--tp-own);box-shadow:inset 4px 0 0 var(--tp-edge)}
+.tp.tp-board table.tp-table tbody tr.tp-own{background:var(--tp-own)!important;
+box-shadow:inset 4px 0 0 var(--tp-edge)}
 .tp.tp-board table.tp-table .tp-baseline :is(th,td){color:var(--tp-muted);font-style:italic;font-weight:400}
+.tp.tp-board table.tp-table .tp-change{width:5.4em;color:var(--tp-muted)}
+.tp.tp-board table.tp-table .tp-change .tp-up{color:var(--tp-up)}
+.tp.tp-board table.tp-table .tp-change .tp-down{color:var(--tp-down)}
+.tp.tp-board table.tp-table .tp-gap td{color:var(--tp-muted);font-size:.86em;padding-block:.3em;text-align:center}
 .tp.tp-board table.tp-unranked{color:var(--tp-muted);margin-top:1.2em}
 .tp.tp-board table.tp-unranked caption{font-size:.86em;padding:0 0 .3em 4.5em}
 .tp.tp-board table.tp-unranked tbody{border-top:1px solid var(--tp-grid)}
@@ -857,7 +927,8 @@ overflow:visible;white-space:nowrap}
 .tp-notes{margin:.7em 0 0;font-size:.86em;color:var(--tp-muted)}
 .tp-notes span{margin-right:1.2em}
 @container (max-width:62em){.tp.tp-board table.tp-table .tp-extra{display:none}}
-@container (max-width:44em){.tp-axis .tp-fine{display:none}
+@container (max-width:52em){.tp-axis .tp-fine{display:none!important}}
+@container (max-width:44em){
 .tp.tp-board table.tp-table :is(th,td).tp-team{width:40%}
 .tp.tp-board table.tp-speed :is(th,td).tp-team{width:34%}
 .tp.tp-board table.tp-composite :is(th,td).tp-team{width:46%}
