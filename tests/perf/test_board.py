@@ -257,6 +257,13 @@ def test_entries_without_an_event_score_have_no_column_for_it():
     assert "Event score" not in Reader(board_html(Leaderboard("e", "E", "speed", teams))).text
 
 
+def test_a_composite_at_another_weight_says_so():
+    reader = Reader(board_html(lone(metric="composite 0.50", score=0.6, low=0.55, high=0.65)))
+    assert "0.50 × speedup + 0.50 × innovation" in reader.text
+    assert reader.all("table", class_="tp-table tp-composite")
+    assert reader.all("span", class_="tp-disc tp-first")  # above the 0.50 that the baseline has there
+
+
 def test_a_composite_score_is_taken_apart_into_speedup_and_innovation():
     text = Reader(board_html(lone(metric="composite", event_score=4.5, speedup_vs_baseline=9.0))).text
     assert "speedup 9.00×" in text

@@ -78,6 +78,24 @@ def test_submissions_are_found_by_event_and_by_team_in_any_spelling(tmp_path):
     assert store.submissions(event="cnn_marathon", team="Cafe") == []
 
 
+def test_what_came_after_an_id_is_read_alone(tmp_path):
+    store = store_in(tmp_path)
+    first, second, third = (store.append(entry(team))["id"] for team in "ABC")
+    assert [report["id"] for report in store.submissions(after=first)] == [second, third]
+    assert store.submissions(after=third) == []
+
+
+def test_the_version_changes_with_every_submission_and_review(tmp_path):
+    store = store_in(tmp_path)
+    seen = [store.version()]
+    store.append(entry())
+    seen.append(store.version())
+    store.review(1, UNDER_REVIEW, "looks odd")
+    seen.append(store.version())
+    assert seen == [(0, 0, 0), (1, 1, 0), (1, 1, 1)]
+    assert store.version() == seen[-1], "while nothing changes, neither does the version"
+
+
 def test_a_number_in_the_mapping_does_not_choose_the_row(tmp_path):
     assert store_in(tmp_path).append(entry(id=7, submitted_at="yesterday"))["id"] == 1
 

@@ -69,10 +69,10 @@ METRICS = {
 def board_text(board: Leaderboard, own_team: str | None = None) -> str:
     """The board as a table of fixed-width text, for a terminal or wherever no HTML is shown."""
     metric = _metric(board)
-    width = max([0, *(_width(_clean(row.team)) for row in board.standings)])
+    width = max([0, *(_width(clean(row.team)) for row in board.standings)])
     lines = [f"{board.title}: {metric.title}, {metric.about}", ""]
     for row in board.standings:
-        name = _clean(row.team)
+        name = clean(row.team)
         name += " " * (width - _width(name))
         own = "  <- you" if _same_team(row.team, own_team) else ""
         number = metric.number(row.score)
@@ -81,8 +81,8 @@ def board_text(board: Leaderboard, own_team: str | None = None) -> str:
         lines.append("   No ranked entry yet.")
     if board.unranked:
         lines += ["", "Not ranked:"]
-        lines += [f"   {_clean(team)}: {_clean(reason, LONGEST_NOTE)}" for team, reason in board.unranked]
-    notes = [_clean(note, LONGEST_NOTE) for note in (*board.notes, *_legend(board))]
+        lines += [f"   {clean(team)}: {clean(reason, LONGEST_NOTE)}" for team, reason in board.unranked]
+    notes = [clean(note, LONGEST_NOTE) for note in (*board.notes, *_legend(board))]
     return "\n".join([*lines, *([""] if notes else []), *notes, ""])
 
 
@@ -128,11 +128,11 @@ def _board(
     bodies = _bands(board, columns, scale, own_team, skipped)
     parts = [_tag("caption", caption, style=_LEFT), _head(columns, scale), *bodies]
     lines = f"--tp-lines:{scale.lines(metric.baseline)}"
-    table = _tag("table", "".join(parts), cls=f"tp-table tp-{board.metric}", width="100%", style=lines)
+    table = _tag("table", "".join(parts), cls=f"tp-table tp-{_kind(board)}", width="100%", style=lines)
     table += _unranked(board)
     notes = " ".join(_tag("span", _escape(line, LONGEST_NOTE)) for line in (*board.notes, *legend))
     table += _tag("p", notes, cls="tp-notes") if notes else ""
-    marks = {"data-testid": "board", "data-event": _clean(board.event), "data-metric": board.metric}
+    marks = {"data-testid": "board", "data-event": clean(board.event), "data-metric": board.metric}
     return _tag("div", table, cls="tp tp-board", **marks)
 
 
@@ -189,11 +189,11 @@ def _row(row: Standing, board: Leaderboard, columns: Sequence[Column], scale: Sc
     metric = _metric(board)
     cells = [
         _tag("td", _rank_mark(row, metric), cls="tp-rank", style=_CENTER),
-        _tag("th", _team(row, board.metric, own), scope="row", cls="tp-team", style=_LEFT),
+        _tag("th", _team(row, _kind(board), own), scope="row", cls="tp-team", style=_LEFT),
         _tag("td", _lane(row, metric, scale), cls="tp-chart", aria_hidden="true"),
         *(_tag("td", column.cell(row), cls=column.cls) for column in columns),
     ]
-    marks = {"data-team": _clean(row.team, LONGEST_NOTE), "data-rank": row.rank}
+    marks = {"data-team": clean(row.team, LONGEST_NOTE), "data-rank": row.rank}
     return _tag("tr", "".join(cells), cls="tp-own" if own else None, style=_OWN if own else None, **marks)
 
 
@@ -216,7 +216,7 @@ def _team(row: Standing, metric: str, own: bool) -> str:
 
 def _description(entry: Submission) -> str:
     words = entry.get("optimization_description") or ""
-    text = _words(words, LONGEST_LINE) if _clean(words) else ""
+    text = _words(words, LONGEST_LINE) if clean(words) else ""
     return _line([text, _link(entry.get("github_url"))], cls="tp-line tp-words")
 
 
@@ -227,7 +227,7 @@ def _techniques(entry: Submission) -> str:
 
 
 def _chip(found: Mapping[str, Any]) -> str:
-    family, finding = _escape(found.get("family"), 24), _clean(found.get("finding"), LONGEST_NOTE)
+    family, finding = _escape(found.get("family"), 24), clean(found.get("finding"), LONGEST_NOTE)
     score = _finite(found.get("score")) or 0.0
     if score > 0:
         return _tag("span", f"{family} {_tag('b', f'{score:.2f}')}", cls="tp-chip", title=finding, style=_PILL)
@@ -643,7 +643,7 @@ def _once(boards: Sequence[Leaderboard]) -> list[Leaderboard]:
 def _chart(words: str, picture: str | bytes) -> str:
     if isinstance(picture, bytes):
         source = "data:image/png;base64," + base64.b64encode(picture).decode()
-        picture = _tag("img", None, src=source, alt=_clean(words, LONGEST_NOTE))
+        picture = _tag("img", None, src=source, alt=clean(words, LONGEST_NOTE))
     return _tag("figure", picture + _tag("figcaption", _escape(words, LONGEST_NOTE)), cls="tp-figure")
 
 
@@ -718,14 +718,22 @@ def write_page(path: str | os.PathLike[str], page: str) -> Path:
 # ---------------------------------------------------------------- words and numbers
 
 
+def _kind(board: Leaderboard) -> str:
+    """The metric by its bare name: "composite" of "composite 0.50"."""
+    return board.metric.partition(" ")[0]
+
+
 def _metric(board: Leaderboard) -> Metric:
-    if board.metric not in METRICS:
+    metric = METRICS.get(_kind(board))
+    if metric is None:
         raise BoardError(f"the board's metric is {board.metric!r}; expected one of {', '.join(METRICS)}")
-    metric = METRICS[board.metric]
+    if weight := board.metric.partition(" ")[2]:
+        about = f"{weight} × speedup + {1 - float(weight):.2f} × innovation"
+        metric = replace(metric, about=about, baseline=float(weight))  # the baseline's speedup is 1
     for row in board.standings:
         if not math.isfinite(row.score) or (metric.logarithmic and row.score <= 0):
             raise BoardError(
-                f"team {_clean(row.team)!r} has the {board.metric} score {row.score}; expected a finite number"
+                f"team {clean(row.team)!r} has the {board.metric} score {row.score}; expected a finite number"
                 f"{' above 0' if metric.logarithmic else ''}: rank only entries that have one"
             )
     return metric
@@ -762,7 +770,7 @@ def _same_team(team: str, other: str | None) -> bool:
     return other is not None and spelled(team) == spelled(other)
 
 
-def _clean(value: Any, longest: int = LONGEST_NAME) -> str:
+def clean(value: Any, longest: int = LONGEST_NAME) -> str:
     """One line of visible text: no control or direction-changing characters, no towers of accents."""
     text, marks = "", 0
     for letter in unicodedata.normalize("NFC", str(value))[: 4 * LONGEST_NOTE]:
@@ -783,17 +791,17 @@ def _width(text: str) -> int:
 
 
 def _escape(value: Any, longest: int = LONGEST_NOTE) -> str:
-    return html.escape(_clean(value, longest), quote=True)
+    return html.escape(clean(value, longest), quote=True)
 
 
 def _words(value: Any, longest: int) -> str:
     """Somebody's own words, kept apart from the direction of the text around them; more in the tooltip."""
-    short, full = _clean(value, longest), _clean(value, LONGEST_NOTE)
+    short, full = clean(value, longest), clean(value, LONGEST_NOTE)
     return _tag("bdi", html.escape(short, quote=True), title=full if full != short else None)
 
 
 def _name(team: Any) -> str:
-    return _words(team if _clean(team) else "(no name)", LONGEST_NAME)
+    return _words(team if clean(team) else "(no name)", LONGEST_NAME)
 
 
 def _link(url: Any) -> str:

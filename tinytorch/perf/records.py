@@ -120,7 +120,7 @@ class Leaderboard(Record):
 
     event: str  # name, "mlp_sprint"
     title: str  # "MLP Sprint"
-    metric: str  # "speed", "innovation", "composite", or "event": its own victory condition
+    metric: str  # "speed", "innovation", "composite" ("composite 0.50" at another weight of speed), or "event"
     standings: tuple[Standing, ...]
     unranked: tuple[tuple[str, str], ...] = ()  # (team, reason) of entries that are stored but not ranked
     notes: tuple[str, ...] = field(default=())  # "mixes 2 machines: ..."

@@ -168,13 +168,18 @@ class Store:
             ) from error
         return _report(row_id, row["submission"])
 
-    def submissions(self, event: str | None = None, team: str | None = None, hidden: bool = False) -> list[Report]:
+    def submissions(
+        self, event: str | None = None, team: str | None = None, hidden: bool = False, after: int = 0
+    ) -> list[Report]:
         """All submissions in order of arrival, or those of one event or one team (case does not matter).
 
         Args:
             hidden: also those that are under review, or were refused in one.
+            after: an `id`; only those that were stored later.
         """
         query = sql.select(_submissions.c.id, _submissions.c.submission).order_by(_submissions.c.id)
+        if after:
+            query = query.where(_submissions.c.id > after)
         if not hidden:
             query = query.where(_visible)
         if event is not None:
@@ -183,6 +188,14 @@ class Store:
             query = query.where(_submissions.c.team_key == team_key(team))
         with self._connection("read") as connection:
             return [_report(row.id, row.submission) for row in connection.execute(query)]
+
+    def version(self) -> tuple[int, int, int]:
+        """Number of submissions, last id of a submission and of a review: while these stay, so do all answers."""
+        tables = ((sql.func.count, _submissions), (sql.func.max, _submissions), (sql.func.max, _reviews))
+        found = (sql.select(sql.func.coalesce(of(table.c.id), 0)).scalar_subquery() for of, table in tables)
+        with self._connection("read") as connection:
+            count, submission, review = connection.execute(sql.select(*found)).one()
+        return count, submission, review
 
     def review(self, submission_id: int, verdict: str, reason: str) -> Report:
         """Add a review to a submission: its last verdict decides whether it is seen.
