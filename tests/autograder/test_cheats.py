@@ -13,6 +13,7 @@ import pytest
 
 from autograder.referee.levels import level_here
 from autograder.referee.officiate import Terms, judge
+from autograder.referee.rounds import LEAST_ROUNDS
 from tinytorch.perf.entry import Entry
 from tinytorch.perf.records import Report
 from tinytorch.perf.workloads.baselines import load_baseline
@@ -22,11 +23,11 @@ CHEATS = sorted((Path(__file__).parent / "cheats").glob("*.py"))
 UNEARNED = 1.10
 
 
-def play(path: Path) -> Report:
+def play(path: Path, budget_s: float = 0.1, rounds: int = 5) -> Report:
     event = promise(path)[0]
     weights = load_baseline(event).state_dict()
     entry = Entry(path.parent, "Cheats", event, "", "", path.read_text(), weights, None, "0" * 64)
-    terms = Terms(seed=7, level=level_here(), budget_s=0.1, interventions=False, least_rounds=5)
+    terms = Terms(seed=7, level=level_here(), budget_s=budget_s, interventions=False, least_rounds=rounds)
     return judge(entry, terms)
 
 
@@ -39,6 +40,10 @@ def promise(path: Path) -> list[str]:
 def test_a_cheat_is_refused_or_gains_nothing(path):
     check, result = promise(path)[1], play(path)
     if check.startswith("no gain"):
+        if (
+            max(result["speedup_vs_baseline"], result["event_score"]) > UNEARNED
+        ):  # five rounds were too few to tell:
+            result = play(path, budget_s=1.5, rounds=LEAST_ROUNDS)  # as long as an official run is
         assert result["speedup_vs_baseline"] <= UNEARNED and result["event_score"] <= UNEARNED
     else:
         assert set(check.split(" or ")) & set(result["checks"]), result["reasons"]
