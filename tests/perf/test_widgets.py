@@ -51,8 +51,8 @@ def crowd(count):
     return [submission(team=f"Team {at:03}", score=9.0 * 0.95**at, half=0.001) for at in range(count)]
 
 
-def teams(boards, metric="speed"):
-    return [row["data-team"] for row in Reader(boards.pages[metric].value).all("tr") if "data-team" in row]
+def teams(boards):
+    return [row["data-team"] for row in Reader(boards.table.value).all("tr") if "data-team" in row]
 
 
 def text(widget):
@@ -62,19 +62,18 @@ def text(widget):
 # ---------------------------------------------------------------- controls
 
 
-def test_the_board_in_front_is_drawn_and_the_others_wait(tmp_path):
+def test_one_board_is_shown_at_a_time(tmp_path):
     _, boards = opened(tmp_path)
     assert teams(boards)[:2] == ["The Vectorizers", "Byte Club"]
-    assert boards.pages["innovation"].value == ""
-    boards.tabs.selected_index = 1
-    assert teams(boards, "innovation")[0] == "The Vectorizers"
+    boards.metric.value = "innovation"
+    assert teams(boards)[0] == "The Vectorizers"
 
 
 def test_another_event_has_other_teams(tmp_path):
     _, boards = opened(tmp_path)
     boards.event.value = "transformer_decathlon"
     assert teams(boards)[0] == "Hot Path"
-    assert Reader(boards.pages["speed"].value).all("div", data_event="transformer_decathlon")
+    assert Reader(boards.table.value).all("div", data_event="transformer_decathlon")
 
 
 def test_a_division_shows_its_own_entries_alone(tmp_path):
@@ -89,14 +88,14 @@ def test_a_division_shows_its_own_entries_alone(tmp_path):
 def test_a_search_keeps_the_ranks_and_the_own_row(tmp_path):
     _, boards = opened(tmp_path, own_team="hot path")
     boards.search.value = "bYtE"
-    rows = [row for row in Reader(boards.pages["speed"].value).all("tr") if "data-team" in row]
+    rows = [row for row in Reader(boards.table.value).all("tr") if "data-team" in row]
     assert [(row["data-team"], row["data-rank"]) for row in rows] == [("Byte Club", "1"), ("Hot Path", "3")]
 
 
 def test_a_search_without_a_match_says_so(tmp_path):
     _, boards = opened(tmp_path)
     boards.search.value = "<nobody>"
-    assert text(boards.pages["speed"]) == "No team matches “<nobody>”."
+    assert text(boards.table) == "No team matches “<nobody>”."
 
 
 @pytest.mark.parametrize(
@@ -113,15 +112,15 @@ def test_the_own_row_is_seen_below_the_first_fifteen_of_two_hundred(tmp_path):
     _, boards = opened(tmp_path, crowd(40), own_team="Team 030")
     assert len(teams(boards)) == 16
     assert teams(boards)[-1] == "Team 030"
-    assert "24 more teams" in text(boards.pages["speed"])
+    assert "24 more teams" in text(boards.table)
     boards.rows.value = None
     assert len(teams(boards)) == 40
-    assert "more teams" not in text(boards.pages["speed"])
+    assert "more teams" not in text(boards.table)
 
 
 def test_who_has_no_row_is_told_how_many_there_are(tmp_path):
     _, boards = opened(tmp_path, crowd(20))
-    assert "The first 15 of 20 teams." in text(boards.pages["speed"])
+    assert "The first 15 of 20 teams." in text(boards.table)
 
 
 def test_practice_and_official_results_never_stand_on_one_board(tmp_path):
@@ -147,20 +146,20 @@ def test_the_rule_of_the_course_is_ranked_by_the_function_that_was_handed_in(tmp
         return make_leaderboard(event, metric, entries)
 
     boards = Leaderboards(filled(tmp_path), make)
-    boards.tabs.selected_index = 2
+    boards.metric.value = "composite"
     assert set(asked[1:]) >= {"composite"}
-    assert teams(boards, "composite")[0] == "The Vectorizers"
+    assert teams(boards)[0] == "The Vectorizers"
 
 
 def test_the_weight_decides_who_leads_and_the_ranges_say_where(tmp_path):
     fast = submission(team="Fast", score=4.0)
     clever = submission(team="Clever", score=2.0, techniques={"pruning": 1.0, "quantization": 1.0, "sharing": 1.0})
     _, boards = opened(tmp_path, [fast, clever])
-    boards.tabs.selected_index = 2
-    assert teams(boards, "composite") == ["Fast", "Clever"]
+    boards.metric.value = "composite"
+    assert teams(boards) == ["Fast", "Clever"]
     boards.weight.value = 0.0
-    assert teams(boards, "composite") == ["Clever", "Fast"]
-    assert "0.00 × speedup + 1.00 × innovation" in text(boards.pages["composite"])
+    assert teams(boards) == ["Clever", "Fast"]
+    assert "0.00 × speedup + 1.00 × innovation" in text(boards.table)
     assert text(boards.leaders) == "Highest score, by weight of speed: 0.00 to 0.33 Clever; 0.33 to 1.00 Fast"
 
 
@@ -179,16 +178,16 @@ def test_a_better_result_moves_up_and_says_so(tmp_path):
     store.append(submission(team="Team 003", score=20.0, half=0.001))
     assert boards.refresh()
     assert teams(boards)[0] == "Team 003"
-    assert "▲ up by 3" in text(boards.pages["speed"])
+    assert "▲ up by 3" in text(boards.table)
     assert text(boards.news) == "New result: Team 003, rank 1 on the speed board."
     boards.mark.click()
-    assert "▲" not in text(boards.pages["speed"])
+    assert "▲" not in text(boards.table)
 
 
 def test_nothing_new_draws_nothing(tmp_path):
     _, boards = opened(tmp_path)
     seen = []
-    boards.pages["speed"].observe(seen.append, "value")
+    boards.table.observe(seen.append, "value")
     assert not boards.refresh()
     assert seen == []
 
@@ -197,7 +196,7 @@ def test_a_new_team_is_new(tmp_path):
     store, boards = opened(tmp_path, crowd(2))
     store.append(submission(team="Late", score=8.8, half=0.001))
     boards.refresh()
-    assert "new" in Reader(boards.pages["speed"].value).text
+    assert "new" in Reader(boards.table.value).text
     assert places_won(boards.board("speed", until=2), boards.board("speed")) == {"Team 000": 0, "Team 001": -1}
 
 
@@ -232,7 +231,7 @@ def test_a_board_that_follows_shows_what_arrives_and_stops_when_told(tmp_path, m
         store, boards = opened(tmp_path, crowd(2))
         boards.shown()
         arrived = asyncio.Event()
-        boards.pages["speed"].observe(lambda _: arrived.set(), "value")
+        boards.table.observe(lambda _: arrived.set(), "value")
         store.append(submission(team="Late", score=50.0))
         await asyncio.wait_for(arrived.wait(), 30)
         assert teams(boards)[0] == "Late"
@@ -310,10 +309,10 @@ def test_the_browsers_choice_arrives(tmp_path):
 def test_no_name_becomes_code_in_a_widget(name):
     entry = submission(team=name, text=name, github_url=name, machine=machine(name)) | {"id": 1}
     boards = Leaderboards(Careless([entry]), make_leaderboard, own_team=name)
-    for boards.tabs.selected_index in range(3):
-        assert_harmless(boards.pages[boards.metric].value)
+    for boards.metric.value in ("speed", "innovation", "composite"):
+        assert_harmless(boards.table.value)
     for boards.search.value in (name, name + "?"):
-        for widget in (boards.leaders, boards.news, boards.checked, *boards.pages.values()):
+        for widget in (boards.leaders, boards.news, boards.checked, boards.table):
             assert {tag for tag, _ in Reader(widget.value).elements} <= {"div", *TABLE}
     tags = {tag for tag, _ in Reader(boards.static_html()).elements}
     assert tags <= {"div", *TABLE}
@@ -354,8 +353,8 @@ def test_the_static_picture_of_two_hundred_teams_stays_small(tmp_path):
 
 def test_an_empty_store_is_an_empty_board(tmp_path):
     _, boards = opened(tmp_path, [])
-    assert "No ranked entry yet." in text(boards.pages["speed"])
-    boards.tabs.selected_index = 2
+    assert "No ranked entry yet." in text(boards.table)
+    boards.metric.value = "composite"
     assert text(boards.leaders) == "No ranked entry yet."
 
 

@@ -858,7 +858,7 @@ _THEME_CSS = (
 )
 _TABLE_CSS = """
 .tp{font-family:var(--jp-ui-font-family,system-ui,sans-serif);line-height:1.35}
-.tp-board{container-type:inline-size;font-size:14px;max-width:76em;margin-bottom:1.2em}
+.tp-board{container-type:inline-size;font-size:14px;max-width:84em;margin-bottom:1.2em}
 .tp-board table.tp-table{border-collapse:collapse;table-layout:fixed;width:100%;margin:0;border:0;
 font-size:inherit;color:inherit}
 .tp-table caption{text-align:left;padding:0 0 .6em;color:var(--tp-muted);caption-side:top}
@@ -922,6 +922,7 @@ thead .tp-below{font-size:.9em}
 .tp.tp-board table.tp-table tbody tr.tp-own{background:var(--tp-own)!important;
 box-shadow:inset 4px 0 0 var(--tp-edge)}
 .tp.tp-board table.tp-table .tp-baseline :is(th,td){color:var(--tp-muted);font-style:italic;font-weight:400}
+.tp.tp-board table.tp-table .tp-division{width:5.4em;color:var(--tp-muted)}
 .tp.tp-board table.tp-table .tp-change{width:5.4em;color:var(--tp-muted)}
 .tp.tp-board table.tp-table .tp-change .tp-up{color:var(--tp-up)}
 .tp.tp-board table.tp-table .tp-change .tp-down{color:var(--tp-down)}
@@ -934,13 +935,16 @@ box-shadow:inset 4px 0 0 var(--tp-edge)}
 overflow:visible;white-space:nowrap}
 .tp-notes{margin:.7em 0 0;font-size:.86em;color:var(--tp-muted)}
 .tp-notes span{margin-right:1.2em}
+@container (max-width:75em){.tp.tp-board table.tp-table:has(.tp-change) .tp-extra{display:none}}
 @container (max-width:62em){.tp.tp-board table.tp-table .tp-extra{display:none}}
 @container (max-width:52em){.tp-axis .tp-fine{display:none!important}}
-@container (max-width:44em){
+@container (max-width:44em){.tp.tp-board table.tp-table .tp-division{display:none}
 .tp.tp-board table.tp-table :is(th,td).tp-team{width:40%}
 .tp.tp-board table.tp-speed :is(th,td).tp-team{width:34%}
 .tp.tp-board table.tp-composite :is(th,td).tp-team{width:46%}
-.tp.tp-board table.tp-innovation :is(th,td).tp-team{width:52%}}
+.tp.tp-board table.tp-innovation :is(th,td).tp-team{width:52%}
+.tp.tp-board table.tp-speed:has(.tp-change) .tp-chart{display:none}
+.tp.tp-board table.tp-speed:has(.tp-change) :is(th,td).tp-team{width:auto}}
 @container (max-width:28em){.tp.tp-board table.tp-table .tp-chart{display:none}
 .tp.tp-board table.tp-table:not(.tp-unranked) :is(th,td).tp-team{width:auto}}
 @media print{.tp *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}

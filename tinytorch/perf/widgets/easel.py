@@ -29,7 +29,9 @@ min-height:1.5em}
 .tp-live .widget-label{color:inherit}
 .tp-live :is(button,select,input,[tabindex]):focus-visible{outline:2px solid var(--jp-brand-color1,#3585b8);
 outline-offset:1px}
-.tp-live .widget-tab>.widget-tab-contents{padding:10px}
+.tp-live .tp-choice{margin:6px 0 8px}
+.tp-live .tp-choice .widget-toggle-button{width:auto;min-width:7em;font-size:14px}
+.tp-live .tp-choice .mod-active{font-weight:600;box-shadow:inset 0 -3px 0 var(--tp-accent)}
 .tp-live h3.tp-heading{font:600 1.1em/1.4 var(--jp-ui-font-family,system-ui,sans-serif);margin:0;color:inherit}
 @media (forced-colors:active){.tp-bar{forced-color-adjust:none}}
 """.replace("\n", "")

@@ -35,6 +35,7 @@ from tinytorch.perf.widgets.feed import (
 from tinytorch.perf.workloads.events import EVENTS
 
 ROWS = (15, 50)
+KEYS = "By keyboard: Tab moves on, Space opens a list, arrows and Enter choose from it, Enter presses a button."
 LOOK_S = 1.0  # from one look into the store to the next
 MOST_FOLLOWERS = 4  # in one kernel: a cell that is run again leaves the board before to the garbage collector
 
@@ -70,7 +71,9 @@ class Leaderboards(Dashboard):
         self._lock = threading.RLock()  # a callback may come in a thread of its own
         self._own_team = own_team
         self._controls(event)
-        super().__init__([self._row(), self.tabs, self.news, self.checked], "live leaderboards")
+        hint = widgets.HTML(line_of_text(KEYS, test_id="keys", status=False))
+        shown = [self.metric, self.weighing, self.table, self.news, self.checked, hint]
+        super().__init__([self._row(), *shown], "live leaderboards")
         self._feed.refresh()
         self._seen, self._since = self._feed.last_id(), clock()
         self._draw()
@@ -83,32 +86,37 @@ class Leaderboards(Dashboard):
         divisions = [("both", None), ("closed", "closed"), ("open", "open")]
         rows = [*((f"{count} rows", count) for count in ROWS), ("all rows", None)]
         self.event = widgets.Dropdown(options=titles, value=event, description="Event", **looks)
-        self.division = widgets.Dropdown(options=divisions, description="Division", **looks)
+        self.division = widgets.Dropdown(options=divisions, index=0, description="Division", **looks)
         self.order = widgets.Dropdown(options=ORDERS, description="Order by", **looks)
         self.search = widgets.Text(placeholder="team name", description="Find", **looks)
         self.rows = widgets.Dropdown(options=rows, value=ROWS[0], description="Show", **looks)
         self.mark = widgets.Button(
             description="Mark as seen", tooltip="Count changes of rank from now on", layout=wide
         )
-        self.pages = {metric: widgets.HTML() for metric in METRICS}
+        # Buttons: in a notebook the arrow keys, which tabs need, belong to the notebook.
+        self.metric = widgets.ToggleButtons(options=[(SHOWN[metric].title, metric) for metric in METRICS])
+        self.metric.add_class("tp-choice")
+        self.table = widgets.HTML()
         self.weight = widgets.FloatSlider(
             RULE, min=0.0, max=1.0, step=0.05, description="Weight of speed", readout_format=".2f",
             style={"description_width": "initial"}, layout=widgets.Layout(width="min(30em, 100%)"),
         )  # fmt: skip
+        self.number = widgets.BoundedFloatText(
+            RULE, min=0.0, max=1.0, step=0.05, description="Weight as a number",
+            style={"description_width": "initial"}, layout=widgets.Layout(width="14em"),
+        )  # fmt: skip
+        widgets.link((self.weight, "value"), (self.number, "value"))
         self.leaders = widgets.HTML()
-        composite = widgets.VBox([self.weight, self.leaders, self.pages["composite"]])
-        self.tabs = widgets.Tab([self.pages["speed"], self.pages["innovation"], composite])
-        for place, metric in enumerate(METRICS):
-            self.tabs.set_title(place, SHOWN[metric].title)
+        self.weighing = widgets.VBox([widgets.HBox([self.weight, self.number]), self.leaders])
         self.news, self.checked = widgets.HTML(line_of_text("", test_id="news")), widgets.HTML()
 
     def _row(self) -> widgets.HBox:
         return widgets.HBox([self.event, self.division, self.order, self.rows, self.search, self.mark])
 
     def _watch(self) -> None:
-        for control in (self.event, self.division, self.order, self.search, self.rows, self.weight):
+        controls = (self.event, self.division, self.order, self.search, self.rows, self.metric, self.weight)
+        for control in controls:
             control.observe(lambda _: self._draw(), "value")
-        self.tabs.observe(lambda _: self._draw(), "selected_index")
         self.mark.on_click(lambda _: self.mark_seen())
 
     # ------------------------------------------------------------ what is shown
@@ -124,11 +132,6 @@ class Leaderboards(Dashboard):
         self._draw()
         self.snapshot()
 
-    @property
-    def metric(self) -> str:
-        """The board that is in front."""
-        return METRICS[self.tabs.selected_index or 0]
-
     def board(self, metric: str, until: int | None = None) -> Leaderboard:
         """One board as chosen by the controls, whole and by rank; as it was at an id, or is now."""
         entries = self._feed.entries(self.event.value, self.division.value, until)
@@ -140,8 +143,9 @@ class Leaderboards(Dashboard):
 
     def _draw(self) -> None:
         with self._lock:
-            metric = self.metric
-            self.pages[metric].value = self._table(metric, most=self.rows.value, search=self.search.value)
+            metric = self.metric.value
+            self.table.value = self._table(metric, most=self.rows.value, search=self.search.value)
+            self.weighing.layout.display = None if metric == "composite" else "none"
             if metric == "composite":
                 self.leaders.value = line_of_text(self._leading(), test_id="leaders", status=False)
             self._tell_time()
@@ -192,9 +196,9 @@ class Leaderboards(Dashboard):
         if not entries:
             return ""
         team = entries[-1]["team_name"]
-        ranks = [row for row in self.board(self.metric).standings if row.team.casefold() == team.casefold()]
+        ranks = [row for row in self.board(self.metric.value).standings if row.team.casefold() == team.casefold()]
         what = f"rank {ranks[0].rank}" if ranks else "not ranked"
-        return f"New result: {clean(team)}, {what} on the {self.metric} board."
+        return f"New result: {clean(team)}, {what} on the {self.metric.value} board."
 
     def mark_seen(self) -> None:
         """Count changes of rank from now on."""
