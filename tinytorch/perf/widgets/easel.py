@@ -32,7 +32,7 @@ outline-offset:1px}
 .tp-live .tp-choice{margin:6px 0 8px}
 .tp-live .tp-choice .widget-toggle-button{width:auto;min-width:7em;font-size:14px}
 .tp-live .tp-choice .mod-active{font-weight:600;box-shadow:inset 0 -3px 0 var(--tp-accent)}
-.tp-live h3.tp-heading{font:600 1.1em/1.4 var(--jp-ui-font-family,system-ui,sans-serif);margin:0;color:inherit}
+.tp-live .tp-heading{font:600 1.1em/1.4 var(--jp-ui-font-family,system-ui,sans-serif);margin:0;color:inherit}
 @media (forced-colors:active){.tp-bar{forced-color-adjust:none}}
 """.replace("\n", "")
 

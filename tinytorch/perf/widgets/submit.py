@@ -53,7 +53,7 @@ class SubmitPanel(Dashboard):
         self._said = READY
         self._controls(team, event)
         form = widgets.VBox([
-            widgets.HTML('<h3 class="tp-heading">Submit an entry</h3>'),
+            widgets.HTML('<div class="tp tp-heading">Submit an entry</div>'),
             widgets.HBox([self.team, self.event, self.model]),
             widgets.HBox([self.words, self.link]),
             widgets.HBox([self.submit, self.cancel, self.bar]),
