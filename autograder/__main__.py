@@ -20,6 +20,7 @@ VERBS = (
     "doctor",
     "referee",
     "board",
+    "projector",
     "review",
     "audit",
     "finals",

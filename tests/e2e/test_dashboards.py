@@ -10,8 +10,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from tests.autograder.test_projector import serving
 from tests.e2e.lab import browser_page, lab_server, needs_chromium, open_notebook
 from tests.perf.sample_class import ENTRIES, submission
+from tests.perf.test_widgets import crowd
 from tinytorch.perf.store import Store
 
 pytestmark = needs_chromium
@@ -134,17 +136,14 @@ def outcome(page, state):
     return line.inner_text()
 
 
-def violations(page):
+def violations(page, part=".tp-live"):
     """What axe finds in the live dashboards. The slider's handle has no name, by a defect of ipywidgets; the field
     beside it has one and does the same.
     """
     from axe_playwright_python.sync_playwright import Axe
 
-    found = (
-        Axe()
-        .run(page, context={"include": [".tp-live"], "exclude": [".noUi-handle"]}, options=AXE)
-        .response["violations"]
-    )
+    context = {"include": [part], "exclude": [".noUi-handle"]}
+    found = Axe().run(page, context=context, options=AXE).response["violations"]
     return [(each["id"], node["target"], node["failureSummary"]) for each in found for node in each["nodes"]]
 
 
@@ -251,6 +250,51 @@ def test_a_converted_notebook_shows_boards_without_a_network(page, unsigned):
     assert boards.count() == 3
     assert "The Vectorizers" in boards.first.inner_text()
     assert page.locator(".tp-bar:visible").count() > 5
+
+
+# ---------------------------------------------------------------- on the projector
+
+
+def test_the_projector_follows_freezes_and_reveals(tmp_path, page):
+    teams = crowd(25)
+    with serving(tmp_path) as (store, port):
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.locator('tr[data-team="Byte Club"]').wait_for()
+        for entry in teams:
+            store.append(entry | {"mode": "official"})
+        page.locator("#state", has_text="page 1 of 3, 26 teams").wait_for()
+        assert page.locator("tbody tr[data-team]").count() == 10
+        page.keyboard.press("f")
+        page.locator("body[data-state=frozen]").wait_for()
+        store.append(submission(team="Too Late", score=50.0, mode="official"))
+        page.locator("#state", has_text="1 newer result").wait_for()
+        assert page.locator('tr[data-team="Too Late"]').count() == 0
+        page.keyboard.press("f")
+        page.locator('tr[data-team="Too Late"]').wait_for()
+        page.keyboard.press("r")
+        page.locator("#state", has_text="17 of 27 places revealed").wait_for()
+        page.reload()
+        page.locator("#state", has_text="17 of 27 places revealed").wait_for()
+        page.get_by_role("button", name="R reveal").click()
+        page.locator("#state", has_text="18 of 27 places revealed").wait_for()
+        assert "Too Late" not in page.content()
+    page.locator("body[data-state=lost]").wait_for()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1280, 720), (1024, 768)])
+def test_ten_rows_fill_the_projectors_screen_in_large_letters(tmp_path, page, width, height):
+    page.set_viewport_size({"width": width, "height": height})
+    with serving(tmp_path) as (store, port):
+        for entry in crowd(25):
+            store.append(entry | {"mode": "official"})
+        page.goto(f"http://127.0.0.1:{port}/")
+        last = page.locator("tbody tr[data-team]").nth(9)
+        last.wait_for()
+        bottom = last.evaluate("element => element.getBoundingClientRect().bottom")
+        assert bottom < page.locator("footer").bounding_box()["y"], "the last row stands above the keys"
+        letters = last.locator("bdi").evaluate("element => parseFloat(getComputedStyle(element).fontSize)")
+        assert letters > height / 45, "a letter is at least a fortieth of the screen with its descender"
+        assert violations(page, "body") == []
 
 
 # ---------------------------------------------------------------- hostile names

@@ -14,10 +14,10 @@ import pytest
 from tests.perf.sample_class import ENTRIES, submission
 from tests.perf.test_board import HOSTILE, Reader, assert_harmless
 from tinytorch.core.benchmarking import make_leaderboard
+from tinytorch.perf.feed import Feed, board_of, places_won, view_of
 from tinytorch.perf.records import Leaderboard
 from tinytorch.perf.store import REFUSED, Store
 from tinytorch.perf.widgets import Leaderboards, WidgetError
-from tinytorch.perf.widgets.feed import Feed, board_of, places_won, view_of
 
 NOON = datetime(2025, 6, 1, 12)
 

@@ -8,7 +8,7 @@ Both leave a static picture of themselves beside them, for readers without a ker
 measure; the benchmark that does is handed in. The only room that imports ipywidgets.
 """
 
-from tinytorch.perf.widgets.feed import WidgetError
+from tinytorch.perf.widgets.easel import WidgetError
 from tinytorch.perf.widgets.leaderboards import Leaderboards
 from tinytorch.perf.widgets.submit import SubmitPanel
 

@@ -16,6 +16,11 @@ from tinytorch.perf.board import BOARD_CSS, clean
 
 LONGEST_WORDS = 600  # characters of a line
 
+
+class WidgetError(RuntimeError):
+    """A dashboard cannot be shown, or was handed what it cannot use."""
+
+
 # Narrow wraps, focus is seen, and everything keeps to the theme of whoever shows it.
 STYLE = """
 .tp-live .widget-hbox{flex-wrap:wrap;gap:2px 10px;height:auto}

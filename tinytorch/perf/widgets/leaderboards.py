@@ -17,21 +17,20 @@ import ipywidgets as widgets
 
 from tinytorch.perf.board import METRICS as SHOWN
 from tinytorch.perf.board import board_html, board_text, clean
-from tinytorch.perf.plots.standing import lead_changes
-from tinytorch.perf.records import Leaderboard
-from tinytorch.perf.widgets.easel import Dashboard, line_of_text
-from tinytorch.perf.widgets.feed import (
+from tinytorch.perf.feed import (
     METRICS,
     ORDERS,
     RULE,
     Feed,
     MakeLeaderboard,
     Store,
-    WidgetError,
     board_of,
     places_won,
     view_of,
 )
+from tinytorch.perf.plots.standing import lead_changes
+from tinytorch.perf.records import Leaderboard
+from tinytorch.perf.widgets.easel import Dashboard, WidgetError, line_of_text
 from tinytorch.perf.workloads.events import EVENTS
 
 ROWS = (15, 50)

@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from tinytorch.perf.widgets.feed import WidgetError
+from tinytorch.perf.widgets.easel import WidgetError
 
 Message = Mapping[str, Any]  # {"stage": words, "share": 0..1}, {"result": ...}, {"error": words, "kind": class}
 

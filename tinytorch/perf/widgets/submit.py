@@ -12,8 +12,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from tinytorch.perf.widgets.easel import Dashboard, line_of_text
-from tinytorch.perf.widgets.feed import WidgetError
+from tinytorch.perf.widgets.easel import Dashboard, WidgetError, line_of_text
 from tinytorch.perf.widgets.leaderboards import Leaderboards
 from tinytorch.perf.widgets.measuring import Competition, Measurement, Message
 from tinytorch.perf.workloads.events import EVENTS

@@ -22,10 +22,6 @@ LARGE = ("rounds",)  # what no board shows; most of the bytes of a submission
 OVERLAP = 50  # ids read again: a database with several writers may show a lower id later
 
 
-class WidgetError(RuntimeError):
-    """A dashboard cannot be shown, or was handed what it cannot use."""
-
-
 class Store(Protocol):
     """What is asked of a store; `perf.store.Store` has it."""
 
