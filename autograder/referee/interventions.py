@@ -6,7 +6,9 @@ and what it proves is decided in perf.evidence; what it is worth, in the noteboo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +18,9 @@ import numpy as np
 from autograder.referee import protocol
 from autograder.referee.inputs import SPLIT
 from autograder.referee.kernels import ghosts
-from autograder.referee.sandbox import Setup, Worker, WorkerError, workers
+from autograder.referee.sandbox import Setup, Worker, WorkerError, one_core, workers
 from tinytorch.core.benchmarking import claimed_families, innovation_report
-from tinytorch.perf.entry import Entry, rebuilt
+from tinytorch.perf.entry import Entry
 from tinytorch.perf.evidence import PROBES, Facts, Intervention, Run, facts_from_runs, gather_facts, interventions
 from tinytorch.perf.records import Report
 from tinytorch.perf.workloads.baselines import load_baseline
@@ -27,6 +29,7 @@ from tinytorch.perf.workloads.events import Event, get_event
 
 if TYPE_CHECKING:
     from autograder.referee.officiate import Terms
+    from tinytorch.core.models import Network
 
 WARM, TIMED = 2, 5
 
@@ -40,11 +43,13 @@ def innovation_of(
     answers: tuple[np.ndarray, np.ndarray],
     measured: Mapping[str, float],
     scratch: Path,
+    model: Network | None,
 ) -> Report:
     """Evidence for the six families with the score they add up to, as practice gives it; 0 where not asked for.
 
     Args:
         measured: `memory_ratio` and `speedup` of the match.
+        model:    the entry's, where it is the library's own and may be looked at here.
     """
     claimed = claimed_families(entry.optimization_description)
     if not terms.interventions:
@@ -52,7 +57,7 @@ def innovation_of(
             innovation_score=0.0, detected_techniques=[], claimed_techniques=sorted(claimed), evidence=[], facts={}
         )
     probes = load_dataset(event.name, SPLIT).batch(PROBES[event.name], terms.rng(4))
-    facts = _facts(entry, baseline, setup, terms, probes, answers, measured, scratch)
+    facts = _facts(entry, baseline, setup, terms, probes, answers, measured, scratch, model)
     return innovation_report(facts, claimed)
 
 
@@ -65,17 +70,25 @@ def _facts(
     answers: tuple[np.ndarray, np.ndarray],
     measured: Mapping[str, float],
     scratch: Path,
+    model: Network | None,
 ) -> Facts:
     """By looking at the model where it is the library's own, else by interventions in workers."""
-    model = rebuilt(entry)
     if model is not None:
-        return gather_facts(model, load_baseline(entry.event_name), probes, answers, measured["memory_ratio"])
+        with one_core():
+            known = load_baseline(entry.event_name)
+            return gather_facts(model, known, probes, answers, measured["memory_ratio"])
     shape = get_event(entry.event_name).output_shape(probes)
-    runs = {
-        each.name: carry_out(each, changed(setup, each, entry, scratch), probes, shape)
-        for each in interventions(entry, baseline.weights, terms.seed)
-    }
-    own = carry_out(unchanged(baseline), baseline, probes, shape)
+    asked = interventions(entry, baseline.weights, terms.seed)
+
+    def carried_out(each: Intervention) -> Run:
+        return carry_out(each, changed(setup, each, entry, scratch), probes, shape)
+
+    with ThreadPoolExecutor(os.cpu_count()) as side_by_side:
+        found = list(side_by_side.map(carried_out, [each for each in asked if not each.timed]))
+    with one_core():
+        found += [carried_out(each) for each in asked if each.timed]
+        own = carry_out(unchanged(baseline), baseline, probes, shape)
+    runs = {run.name: run for run in found}
     return facts_from_runs(entry, baseline.weights, runs, own, answers, **measured)
 
 

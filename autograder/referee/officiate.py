@@ -11,7 +11,6 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -27,10 +26,11 @@ from autograder.referee.levels import Level, level_here
 from autograder.referee.memory import memory_setup, peak_memory
 from autograder.referee.players import Court, Player
 from autograder.referee.rounds import LEAST_ROUNDS, Match, Usage
-from autograder.referee.sandbox import Setup, Worker, WorkerError, workers
+from autograder.referee.sandbox import Setup, Worker, WorkerError, one_core, workers
 from tinytorch.core.acceleration import add_custom_kernels
 from tinytorch.core.benchmarking import floor_reason, judge_quality, judged, make_results
-from tinytorch.perf.entry import Entry, check_entry, load_entry
+from tinytorch.core.models import Network
+from tinytorch.perf.entry import Entry, check_entry, load_entry, rebuilt
 from tinytorch.perf.evidence import division_of, hidden_bytes
 from tinytorch.perf.machine import describe_machine, one_blas_thread
 from tinytorch.perf.records import Quality, Report, Round
@@ -142,7 +142,7 @@ def judge(entry: Entry, terms: Terms) -> Report:
         entry_sha256=entry.sha256,
     )
     try:
-        with one_core(), one_blas_thread(), tempfile.TemporaryDirectory(prefix="referee-kernel-") as scratch:
+        with one_blas_thread(), tempfile.TemporaryDirectory(prefix="referee-kernel-") as scratch:
             return _held(entry, event, terms, opening, Path(scratch))
     except WorkerError as error:
         if error.who == "baseline":
@@ -161,18 +161,23 @@ def _held(entry: Entry, event: Event, terms: Terms, opening: Report, scratch: Pa
     """The whole run. Raises WorkerError where there is nothing to score."""
     baseline = baseline_setup(event, terms)
     setup = entry_setup(entry, terms, scratch)
-    reference = add_custom_kernels(load_baseline(event.name), version=3)
-    played = _match(event, baseline, setup, terms, reference)
-    logits, reference_logits, graded = _graded(event, played.match, reference, terms)
+    home = Home(event, entry)
+    players = (baseline, setup, memory_setup(baseline), memory_setup(setup))
+    with workers(*players, meanwhile=home.build) as started:
+        court = Court(started)
+        with one_core(started):
+            played = _match(event, started, court, terms, home.reference)
+            resources = _resources(event, entry, started[2:4], court, terms)
+    logits, reference_logits, graded = _graded(event, played.match, home.reference, terms)
     quality = rounded(judge_quality(event, logits, reference_logits, graded))
     played.problems += _below_floor_somewhere(event, played.match, logits, reference_logits, graded)
-    resources = _resources(event, entry, baseline, setup, terms)
     graded_well = _accuracies(quality, logits, reference_logits, graded)
     results = make_results(event, played.rounds, graded_well, resources, UNSEEN)
     division, kl = division_of(logits, reference_logits)
     ratio = resources["baseline_peak_memory_bytes"] / resources["peak_memory_bytes"]
     measured = {"memory_ratio": ratio, "speedup": results["speedup_vs_baseline"]}
-    innovation = innovation_of(entry, event, baseline, setup, terms, (logits, reference_logits), measured, scratch)
+    found = (logits, reference_logits)
+    innovation = innovation_of(entry, event, baseline, setup, terms, found, measured, scratch, home.model)
     closing = judged(results, innovation)
     problems = played.problems
     closing["checks"] = [] if closing["ranked"] else ["quality floor"]
@@ -190,6 +195,20 @@ def _held(entry: Entry, event: Event, terms: Terms, opening: Report, scratch: Pa
 # -- who plays -----------------------------------------------------------------------------------------
 
 
+@dataclass
+class Home:
+    """What the referee holds itself, in its own process; `build` takes a while the first time: it may compile."""
+
+    event: Event
+    entry: Entry
+    reference: Any = None  # the baseline, for answers that are not timed
+    model: Network | None = None  # the entry's, where it is the library's own
+
+    def build(self) -> None:
+        self.reference = add_custom_kernels(load_baseline(self.event.name), version=3)
+        self.model = rebuilt(self.entry)
+
+
 def baseline_setup(event: Event, terms: Terms) -> Setup:
     """The baseline as an entry like any other."""
     source = BASELINE_SOURCE.format(name=CLASSES[event.name])
@@ -202,41 +221,26 @@ def entry_setup(entry: Entry, terms: Terms, scratch: Path) -> Setup:
     return Setup(entry.source, entry.weights, kernel=kernel, layers=terms.level.layers)
 
 
-@contextmanager
-def one_core() -> Iterator[None]:
-    """Everything inside on one core, workers too: they take turns anyway, and waking another core costs 50 us."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(before)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
-def _match(event: Event, baseline: Setup, setup: Setup, terms: Terms, reference: Any) -> Played:
+def _match(event: Event, started: list[Worker], court: Court, terms: Terms, reference: Any) -> Played:
     """The rounds, and all laws that the players must obey."""
-    with workers(baseline, setup) as started:
+    setup = started[1].setup
 
-        def revive() -> Worker:
-            started.append(Worker(setup))
-            started[-1].ready()
-            return started[-1]
+    def revive() -> Worker:
+        started.append(Worker(setup))
+        started[-1].ready()
+        return started[-1]
 
-        court = Court(started)
-        first = Player(started[0], event, court)
-        second = Player(started[1], event, court, helper=first if event.rule == "decathlon" else None)
-        source = Source(event.name, terms.rng(0))
-        match = Match(event, first, second, source, terms.rng(1), revive)
-        played = Played(match.play(terms.budget_s, terms.least_rounds), match)
-        for law in (*_laws(event, match, reference, terms), lambda: check_usage(match.usage)):
-            try:
-                law()
-            except WorkerError as problem:
-                played.problems.append(problem)
-        return played
+    first = Player(started[0], event, court)
+    second = Player(started[1], event, court, helper=first if event.rule == "decathlon" else None)
+    source = Source(event.name, terms.rng(0))
+    match = Match(event, first, second, source, terms.rng(1), revive)
+    played = Played(match.play(terms.budget_s, terms.least_rounds), match)
+    for law in (*_laws(event, match, reference, terms), lambda: check_usage(match.usage)):
+        try:
+            law()
+        except WorkerError as problem:
+            played.problems.append(problem)
+    return played
 
 
 def _laws(event: Event, match: Match, reference: Any, terms: Terms) -> Iterator[Any]:
@@ -331,17 +335,20 @@ def _accuracies(quality: Quality, logits: np.ndarray, reference: np.ndarray, gra
     }
 
 
-def _resources(event: Event, entry: Entry, baseline: Setup, setup: Setup, terms: Terms) -> dict[str, Any]:
-    """Peak memory, each in a fresh worker, and bytes of the weights."""
+def _resources(event: Event, entry: Entry, fresh: Sequence[Worker], court: Court, terms: Terms) -> dict[str, Any]:
+    """Peak memory of the two `fresh` workers, which have not played, and bytes of the weights."""
     inputs = memory_inputs(load_dataset(event.name, SPLIT), terms.rng(3))
-    with workers(memory_setup(baseline), memory_setup(setup)) as started:
-        theirs, own = (peak_memory(worker, inputs) for worker in started)
+    peaks = []
+    for worker in fresh:
+        court.give(worker)
+        peaks.append(peak_memory(worker, inputs))
+    theirs, own = peaks
     return {
         "peak_memory_bytes": own.peak_bytes,
         "baseline_peak_memory_bytes": theirs.peak_bytes,
         "memory_method": own.method,
         "model_bytes": model_bytes(entry),
-        "baseline_model_bytes": sum(array.nbytes for array in baseline.weights.values()),
+        "baseline_model_bytes": sum(array.nbytes for array in fresh[0].setup.weights.values()),
     }
 
 

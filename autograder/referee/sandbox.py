@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +69,9 @@ def environment(setup: Setup) -> dict[str, str]:
     """All that a worker's environment holds: the same for the baseline and every entry, and nothing of ours."""
     fixed = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0", "HOME": "/", "TMPDIR": "/"}
     fixed |= dict.fromkeys(THREADS, "1")
+    fixed["TINYTORCH_MACHINE_CODE"] = (
+        "read"  # what this process compiled of the library need not be compiled again
+    )
     return fixed | {name: os.environ[name] for name in KEPT if name in os.environ} | dict(setup.environment)
 
 
@@ -281,6 +284,11 @@ class Worker:
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
 
+    def pin(self, core: int) -> None:
+        """Keep a stopped worker to one core, with all of its threads; from inside nothing can change that."""
+        for thread in os.listdir(f"/proc/{self.pid}/task"):
+            os.sched_setaffinity(int(thread), {core})
+
     def threads(self) -> int:
         return len(os.listdir(f"/proc/{self.pid}/task"))
 
@@ -315,21 +323,44 @@ class Worker:
 
 
 @contextmanager
-def workers(*setups: Setup) -> Iterator[list[Worker]]:
+def workers(*setups: Setup, meanwhile: Callable[[], object] | None = None) -> Iterator[list[Worker]]:
     """Workers that start at the same time; all are ready when the block begins, and dead after it.
 
-    One that is appended to the list is closed with the others.
+    One that is appended to the list is closed with the others. `meanwhile` is called while they start.
     """
     started: list[Worker] = []
     try:
         for setup in setups:
             started.append(Worker(setup))
+        if meanwhile is not None:
+            meanwhile()
         for worker in started:
             worker.ready()
         yield started
     finally:
         for worker in started:
             worker.close()
+
+
+@contextmanager
+def one_core(stopped: Sequence[Worker] = ()) -> Iterator[None]:
+    """Everything inside on one core: processes take turns anyway, and waking another core costs 50 us.
+
+    Args:
+        stopped: workers that were started before; those that start inside are on that core by themselves.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    core = max(before)
+    for worker in stopped:
+        worker.pin(core)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def printable(words: str) -> str:

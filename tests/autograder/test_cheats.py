@@ -38,16 +38,19 @@ def promise(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("path", CHEATS, ids=lambda path: path.stem)
 def test_a_cheat_is_refused_or_gains_nothing(path):
-    check, result = promise(path)[1], play(path)
+    if not stopped(
+        path, play(path)
+    ):  # five short rounds were too few to tell, or to cheat in: as long as an official run is
+        result = play(path, budget_s=1.5, rounds=LEAST_ROUNDS)
+        assert stopped(path, result), (result["speedup_vs_baseline"], result["event_score"], result["reasons"])
+
+
+def stopped(path: Path, result: Report) -> bool:
+    """By the check that was promised, or by being no faster than it has earned."""
+    check = promise(path)[1]
     if check.startswith("no gain"):
-        if (
-            max(result["speedup_vs_baseline"], result["event_score"]) > UNEARNED
-        ):  # five rounds were too few to tell:
-            result = play(path, budget_s=1.5, rounds=LEAST_ROUNDS)  # as long as an official run is
-        assert result["speedup_vs_baseline"] <= UNEARNED and result["event_score"] <= UNEARNED
-    else:
-        assert set(check.split(" or ")) & set(result["checks"]), result["reasons"]
-        assert not result["ranked"]
+        return max(result["speedup_vs_baseline"], result["event_score"]) <= UNEARNED
+    return bool(set(check.split(" or ")) & set(result["checks"])) and not result["ranked"]
 
 
 def test_there_are_cheats_for_every_event():

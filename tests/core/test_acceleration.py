@@ -6,6 +6,7 @@ The engines of the transformer have a file of their own.
 from __future__ import annotations
 
 import copy
+import os
 import subprocess
 import sys
 import time
@@ -426,17 +427,41 @@ def test_numba_is_imported_only_when_its_kernels_are_built():
 
 @needs_numba
 def test_a_kernel_that_cannot_be_kept_on_disk_is_compiled_all_the_same(monkeypatch):
-    from tinytorch.core import kernels_numba
+    from tinytorch.core import machine_code
 
-    njit = kernels_numba.numba.njit
+    njit = machine_code.numba.njit
 
     def nowhere_to_write(*args, cache=False, **options):
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
         return njit(*args, **options)
 
-    monkeypatch.setattr(kernels_numba.numba, "njit", nowhere_to_write)
-    assert kernels_numba.compiled()(lambda x: x + 1)(2) == 3
+    monkeypatch.setattr(machine_code.numba, "njit", nowhere_to_write)
+    assert machine_code.compiled()(lambda x: x + 1)(2) == 3
+
+
+@needs_numba
+def test_a_process_that_may_only_read_finds_what_another_has_kept(tmp_path):
+    imported = "from tinytorch.core.machine_code import compiled, numba"
+    kernel = f"{imported}\n\n@compiled(numba.int64)\ndef add(x):\n    return x + 1\n"
+    (tmp_path / "kernel.py").write_text(kernel)
+    look = "import kernel; print(kernel.add(2), sum(kernel.add.stats.cache_hits.values()))"
+
+    def run(**environment):
+        command = [sys.executable, "-c", look]
+        run = subprocess.run(command, cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True)
+        return run.stdout.strip() or run.stderr
+
+    kept = tmp_path / "__pycache__"
+    assert run(TINYTORCH_MACHINE_CODE="read") == "3 0"
+    assert not list(kept.glob("*.nb*")), "nothing was written"
+    assert run() == "3 0"
+    before = {path: path.read_bytes() for path in kept.glob("*.nb*")}
+    assert before, "kept"
+    assert run(TINYTORCH_MACHINE_CODE="read") == "3 1"
+    (tmp_path / "kernel.py").write_text(kernel.replace("x + 1", "x + 2"))
+    assert run(TINYTORCH_MACHINE_CODE="read") == "4 0", "another function: compiled, and not kept"
+    assert {path: path.read_bytes() for path in kept.glob("*.nb*")} == before
 
 
 # ---------------------------------------------------------------- faster and lighter

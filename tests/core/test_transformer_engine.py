@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import tracemalloc
 from importlib.util import find_spec
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -309,19 +308,6 @@ def test_without_numba_the_best_is_numpy_and_asking_for_more_is_an_error(monkeyp
 def test_with_numba_the_best_is_compiled_unless_numpy_is_asked_for():
     assert build_transformer_engine(language_model()).version == 4
     assert build_transformer_engine(language_model(), compiled=False).version == 3
-
-
-@needs_numba
-def test_kernels_compile_where_no_folder_can_keep_them(monkeypatch):
-    from tinytorch.core import transformer_numba
-
-    def njit(signatures, fastmath, cache=False):
-        if cache:
-            raise RuntimeError("no locator available")
-        return lambda function: (function, signatures)
-
-    monkeypatch.setattr(transformer_numba, "numba", SimpleNamespace(njit=njit))
-    assert transformer_numba.compiled("int64")(abs) == (abs, [("int64",)])
 
 
 # -- a plain object ------------------------------------------------------------------------------------

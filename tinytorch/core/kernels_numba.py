@@ -10,28 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import numba
 import numpy as np
 
+from tinytorch.core.machine_code import compiled
 from tinytorch.core.tensor import Array
-
-# What a sum may do to be vectorised; infinities and NaN stay what they are.
-FAST_MATH = {"reassoc", "contract", "nsz"}
-
-
-def compiled(*signature: Any, inline: Literal["always", "never"] = "never") -> Callable[[Any], Any]:
-    """Compile a function: now, for these argument types, or (without any) together with one that calls it."""
-
-    def decorate(function: Any) -> Any:
-        types = [signature] if signature else None
-        try:
-            return numba.njit(types, fastmath=FAST_MATH, inline=inline, cache=True)(function)
-        except RuntimeError:  # there is no folder to keep the machine code in: compile in every process
-            return numba.njit(types, fastmath=FAST_MATH, inline=inline)(function)
-
-    return decorate
 
 
 def contiguous(scalar: Any, axes: int) -> Any:

@@ -7,34 +7,17 @@ kept on disk. Does not: choose when it pays, check shapes (transformer_engine.py
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numba
 import numpy as np
 
+from tinytorch.core.machine_code import FAST_MATH, compiled
 from tinytorch.core.tensor import Array
-
-# What a sum may do to be vectorised; infinities and NaN stay what they are.
-FAST_MATH = {"reassoc", "contract", "nsz"}
 
 # Read-only arrays too, and only contiguous ones: any other type is an error instead of a slow recompilation.
 FLOATS = [numba.types.Array(numba.float32, axes, "C", readonly=True) for axes in range(4)]
 TOKENS = [numba.types.Array(numba.int64, axes, "C", readonly=True) for axes in range(3)]
 ROWS, CUBE, CACHE = numba.float32[:, ::1], numba.float32[:, :, ::1], numba.float32[:, :, :, ::1]
 EPSILON = np.float32(1e-5)  # of ops.layer_norm
-
-
-def compiled(*signature: Any) -> Callable[[Any], Any]:
-    """Compile a function now for these argument types, and keep the machine code on disk."""
-
-    def decorate(function: Any) -> Any:
-        try:
-            return numba.njit([signature], fastmath=FAST_MATH, cache=True)(function)
-        except RuntimeError:  # no folder that may be written to
-            return numba.njit([signature], fastmath=FAST_MATH)(function)
-
-    return decorate
 
 
 # A part of the kernels that call it: a real call of a row would count references, which costs more than its work.
