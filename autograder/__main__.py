@@ -10,6 +10,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 VERBS = (
     "release",
@@ -25,6 +26,21 @@ VERBS = (
     "audit",
     "finals",
 )
+
+ORDER = """\
+From an empty folder to published grades, one line each:
+
+    python -m autograder doctor                                      is this machine fit?
+    python -m autograder release --out for-students                  what students get
+    python -m autograder collect download.zip --course course        what they hand in
+    python -m autograder grade --course course                       points into nbgrader's gradebook
+    python -m autograder feedback --course course                    a page for each student
+    python -m autograder export grades.csv --course course           a table for Canvas or Moodle
+
+And the competition: referee for one entry, finals for all of them, board and projector to show them, review and
+audit to look closer. VERB --help says more; docs/teachers.md says all. Exit codes: 0 done, 1 done but look at what
+it says (something was not placed, graded, ranked or fit), 2 bad input, nothing was done.
+"""
 
 # Before numpy is loaded by a verb; see perf.machine.one_blas_thread.
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -43,14 +59,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m autograder", description="What an instructor does.")
+    looks: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
+    whole = importlib.util.find_spec("autograder.grade") is not None
+    parser = argparse.ArgumentParser(
+        prog="python -m autograder",
+        description="What an instructor does." if whole else "The official run of an entry, at home.",
+        epilog=ORDER if whole else None,
+        **looks,
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb in VERBS:
         if importlib.util.find_spec(f"autograder.{verb}") is None:
             continue  # a student's folder holds the referee alone
         module = importlib.import_module(f"autograder.{verb.replace('-', '_')}")
         summary = (module.__doc__ or "").partition("\n")[0].rstrip(".")
-        added = verbs.add_parser(verb, help=summary, description=summary)
+        added = verbs.add_parser(verb, help=summary, description=module.__doc__, **looks)
         module.add_arguments(added)
         added.set_defaults(run=module.run)
     return parser

@@ -14,10 +14,11 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from autograder.course import moment
 from tinytorch.core.benchmarking import in_division, make_leaderboard
 from tinytorch.perf.records import Leaderboard
 from tinytorch.perf.store import Store
@@ -29,7 +30,7 @@ FIELDS = ("event", "board", "rank", "tied", "team", "score", "low", "high", "div
 
 
 class ShowError(ValueError):
-    """There is nothing to show, or the time is none."""
+    """There is nothing to show."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,15 +81,6 @@ def chosen(
         ],
         division,
     )
-
-
-def moment(text: str) -> datetime:
-    """An ISO date or time, in UTC where it names no zone. Raises ShowError."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ShowError(f"--until {text!r} is no ISO time; write 2026-12-01 or 2026-12-01T18:00") from error
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def pseudonym(team: str, secret: str) -> str:

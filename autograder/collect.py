@@ -2,21 +2,24 @@
 
     python -m autograder collect DOWNLOAD.zip --course DIR    says what it placed where, and what it could not
 
-A later file of a student takes the place of an earlier one only with --replace. Does not: read or run a notebook.
+A later file of a student takes the place of an earlier one only with --replace. When it was handed in is kept
+beside it (timestamp.txt), where that can be known. Does not: read or run a notebook.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from autograder.course import ASSIGNMENT
+from autograder.course import ASSIGNMENT, STAMP
 
 LARGEST_MEMBER, MOST_MEMBERS = 64 << 20, 5000
 NAMINGS = (  # folder and file name -> student
@@ -27,6 +30,9 @@ NAMINGS = (  # folder and file name -> student
     ("a folder for each student", re.compile(rf"(?:.*/)?(?P<who>[^/]+)/{ASSIGNMENT}\.ipynb")),
     ("a file for each student", re.compile(r"(?:.*/)?(?P<who>[^/]+)\.ipynb")),
 )
+
+# As nbgrader writes it, in a file or a folder's name.
+TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? ([A-Za-z_/]+|[+-]\d{4})")
 
 
 class CollectError(ValueError):
@@ -48,6 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--course", type=Path, default=Path(), metavar="DIR", help="of the course (default: here)")
     parser.add_argument("--replace", action="store_true", help="of those collected before")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    dates = "take a file's own date for the time it was handed in, where nothing else tells"
+    parser.add_argument("--file-dates", action="store_true", help=dates)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -57,8 +65,9 @@ def run(options: argparse.Namespace) -> int:
         if not found:
             raise CollectError(f"{options.source} holds no notebook whose name says whose it is")
         for each in found:
-            done = placed(each, options.course, options.replace, options.dry_run)
-            print(f"{each.student:<24} {done} ({each.naming})")
+            handed_in = when(each, options.file_dates)
+            done = placed(each, options.course, options.replace, options.dry_run, handed_in)
+            print(f"{each.student:<24} {done} ({each.naming}{f', handed in {handed_in}' if handed_in else ''})")
         for path in strangers:
             print(f"{'?':<24} {path}: not placed, its name says nothing of a student")
     return 1 if strangers else 0
@@ -80,7 +89,10 @@ class opened:  # noqa: N801  used as a function
             members = archive.infolist()
             if len(members) > MOST_MEMBERS or any(each.file_size > LARGEST_MEMBER for each in members):
                 raise CollectError(f"{self.source} holds more than {MOST_MEMBERS} files, or one above 64 MB")
-            archive.extractall(self.scratch)  # zipfile leaves out leading slashes and `..`
+            for each in members:
+                path = archive.extract(each, self.scratch)  # which leaves out leading slashes and `..`
+                written = datetime(*each.date_time).timestamp() if each.date_time[0] > 1980 else 0
+                os.utime(path, (written, written))
         return Path(self.scratch)
 
     def __exit__(self, *_: object) -> None:
@@ -95,7 +107,7 @@ def notebooks_in(folder: Path) -> tuple[list[Found], list[Path]]:
     for path in sorted(_files(folder)):
         found = whose(folder, path)
         if found is None:
-            strangers.append(path.relative_to(folder))
+            strangers += [path.relative_to(folder)] if path.name != STAMP else []
         elif found.student not in newest or path.stat().st_mtime >= newest[found.student].path.stat().st_mtime:
             newest[found.student] = found
     return list(newest.values()), strangers
@@ -123,7 +135,21 @@ def whose(folder: Path, path: Path) -> Found | None:
     return None
 
 
-def placed(found: Found, course: Path, replace: bool, dry: bool) -> str:
+def when(found: Found, file_dates: bool = False) -> str:
+    """When a notebook was handed in, as nbgrader writes it; "" where nothing tells.
+
+    A file beside the notebook is believed in nbgrader's layouts alone: elsewhere a student may have put it there.
+    """
+    beside, told = found.path.with_name(STAMP), found.path.parent.name
+    if found.naming.startswith("nbgrader") and beside.is_file():
+        told = beside.read_text(encoding="utf-8", errors="replace")
+    if found.naming.startswith("nbgrader") and (time := TIME.search(told)):
+        return time[0]
+    changed = found.path.stat().st_mtime
+    return f"{datetime.fromtimestamp(changed, UTC):%Y-%m-%d %H:%M:%S} UTC" if file_dates and changed > 0 else ""
+
+
+def placed(found: Found, course: Path, replace: bool, dry: bool, handed_in: str = "") -> str:
     """What was done with a notebook, in words."""
     target = course / "submitted" / found.student / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
     if target.is_file() and target.read_bytes() == found.path.read_bytes():
@@ -133,4 +159,8 @@ def placed(found: Found, course: Path, replace: bool, dry: bool) -> str:
     if not dry:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(found.path, target)
+        stamp = target.with_name(STAMP)
+        stamp.unlink(missing_ok=True)
+        if handed_in:
+            stamp.write_text(handed_in, encoding="utf-8")
     return "would be placed" if dry else "placed"

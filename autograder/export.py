@@ -54,11 +54,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def grades(course: Path) -> list[dict[str, Any]]:
-    """Student, points and the most there are, from the gradebook. Raises ExportError where there are none."""
+    """Student, points less what being late costs, and the most there are.
+
+    Raises:
+        ExportError: there are no grades.
+    """
     with nbgrader_course(course, graded=True) as api, api.gradebook as gradebook:
         rows = [
-            {"student": each.student.id, "score": float(each.score), "most": float(each.max_score),
-             "needs_manual_grade": bool(each.needs_manual_grade)}
+            {"student": each.student.id, "score": float(each.score - (each.late_submission_penalty or 0)),
+             "most": float(each.max_score), "needs_manual_grade": bool(each.needs_manual_grade)}
             for each in gradebook.assignment_submissions(ASSIGNMENT)
         ]  # fmt: skip
     if not rows:

@@ -8,10 +8,11 @@ Does not: grade, or send anything.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from autograder.course import ASSIGNMENT, nbgrader_course
+from autograder.terminal import say, with_bar
 
 
 class FeedbackError(ValueError):
@@ -27,19 +28,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print each page's path. 0 all written, 1 not all."""
     failed = 0
-    for student, problem in feedback(options.course.resolve(), options.students):
+    course = options.course.resolve()
+    chosen = options.students or graded(course)
+    for student, problem in with_bar(feedback(course, chosen), len(chosen), " students"):
         failed += bool(problem)
         page = options.course / "feedback" / student / ASSIGNMENT / f"{ASSIGNMENT}.html"
-        print(f"{student:<24} {problem or page}", flush=True)
+        say(f"{student:<24} {problem or page}")
     return 1 if failed else 0
 
 
-def feedback(course: Path, students: list[str] | tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
-    """Student, and why there is no page ("" where there is one)."""
-    graded = [path.parent.name for path in sorted(course.glob(f"autograded/*/{ASSIGNMENT}"))]
-    if not graded:
+def graded(course: Path) -> list[str]:
+    """Students with a graded notebook. Raises FeedbackError where there is none."""
+    found = [path.parent.name for path in sorted(course.glob(f"autograded/*/{ASSIGNMENT}"))]
+    if not found:
         raise FeedbackError(f"{course}/autograded is empty: python -m autograder grade --course {course}")
+    return found
+
+
+def feedback(course: Path, students: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Student, and why there is no page ("" where there is one)."""
     with nbgrader_course(course, graded=True) as api:
-        for student in students or graded:
+        for student in students:
             result = api.generate_feedback(ASSIGNMENT, student, force=True)
             yield student, "" if result["success"] else f"nbgrader says {str(result.get('error'))[-300:]}"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from autograder.referee import referee
 from autograder.referee.report import as_line
+from autograder.terminal import say, with_bar
 from tinytorch.perf.store import Store
 
 
@@ -30,10 +31,10 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"{options.folder} holds no entry folders; give the folder in which each team has one")
     store, seed = Store(options.store), secrets.randbits(63) if options.seed is None else options.seed
     print(f"the seed's sha256 is {hashlib.sha256(str(seed).encode()).hexdigest()}: publish it now")
-    for number, folder in enumerate(entries, start=1):
+    for folder in with_bar(entries, len(entries), " entries"):
         result = referee(folder, seed=seed, budget_s=options.budget)
         if result["event_name"]:
             result = store.append(result | {"final": True})
-        print(f"{number} of {len(entries)}  {folder.name}: {as_line(result)}", flush=True)
+        say(f"{folder.name}: {as_line(result)}")
     print(f"the seed was {seed}")
     return 0

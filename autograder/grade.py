@@ -2,17 +2,20 @@
 
     python -m autograder grade --course DIR                  everything in DIR/submitted that is not graded yet
     python -m autograder grade --course DIR --force ada ben  these two again
+    python -m autograder grade --course DIR --due 2026-12-01 --late 10    each day begun after it costs 10 %
 
-Can be stopped at any moment and started again: what is judged is kept in DIR/judged, and a grade that is written
-twice is the same grade. Does not: collect, or write feedback.
+Can be stopped at any moment and started again: what is judged is kept in DIR/judged, a grade that stands is not
+written again, and one that is written twice is the same grade. Does not: collect, or write feedback.
 """
 
 from __future__ import annotations
 
 import argparse
+import compileall
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 import sys
@@ -21,11 +24,25 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from autograder.course import ASSIGNMENT, add_source, make_release, nbgrader_course, read_source, reference_path
+from autograder.course import (
+    ASSIGNMENT,
+    DAY_S,
+    LATE,
+    STAMP,
+    LateRule,
+    add_source,
+    make_release,
+    moment,
+    nbgrader_course,
+    read_source,
+    reference_path,
+)
+from autograder.terminal import say, with_bar
 from tinytorch.export import ROOT, placeholder_text
 
 JUDGED, REBUILT = "judged", "rebuilt"
@@ -59,18 +76,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scheduler", metavar="ADDRESS", help="of a dask scheduler, instead of this machine alone"
     )
+    parser.add_argument(
+        "--due", metavar="TIME", help="ISO date or time, kept in the gradebook; none: as kept there"
+    )
+    late = "percent of the points that each day begun after the due date costs (default: %(default)g)"
+    parser.add_argument("--late", type=_percent, default=LATE.percent_a_day, metavar="PERCENT", help=late)
+    most = "percent that all of them cost at most (default: %(default)g)"
+    parser.add_argument("--late-most", type=_percent, default=LATE.most_percent, metavar="PERCENT", help=most)
+
+
+def _percent(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text} is no percentage; 0 to 100 was expected")
+    return value
 
 
 def run(options: argparse.Namespace) -> int:
     """Print a line for each student. 0 all graded, 1 not all of them."""
-    rows = grade(options.course.resolve(), options.students, options.force, options.workers, options.scheduler)
+    course = options.course.resolve()
+    chosen = submissions_of(course, options.students)
+    due = None if options.due is None else moment(options.due)
+    late = LateRule(options.late, options.late_most)
+    rows = grade(course, options.students, options.force, options.workers, options.scheduler, due, late)
     failed = 0
-    for student, score, notes in rows:
+    for student, score, notes in with_bar(rows, len(chosen), " students"):
         failed += score is None
-        print(
-            f"{student:<24}{'not graded' if score is None else f'{score:g}':>12}   {'; '.join(notes[:3])}",
-            flush=True,
-        )
+        say(f"{student:<24}{'not graded' if score is None else f'{score:g}':>12}   {'; '.join(notes[:3])}")
     return 1 if failed else 0
 
 
@@ -80,23 +112,37 @@ def grade(
     force: bool = False,
     workers: int = 1,
     scheduler: str | None = None,
+    due: datetime | None = None,
+    late: LateRule = LATE,
 ) -> Iterator[tuple[str, float | None, list[str]]]:
-    """Student, autograded points, and what was noticed, as each is written to the gradebook.
+    """Student, points after what being late costs, and what was noticed, as each is written to the gradebook.
+
+    Args:
+        due: is kept in the gradebook; without it the date that is there holds, if there is one.
 
     Raises:
         GradeError: nothing was submitted, or not by one of `students`.
     """
+    chosen = submissions_of(course, students)
+    with nbgrader_course(course, graded=True, late=late) as api:
+        kit = kit_of(api, course)
+        if due is not None:
+            with api.gradebook as gradebook:
+                gradebook.update_or_create_assignment(ASSIGNMENT, duedate=due)
+        for student, judgement in judgements(chosen, kit, course / JUDGED, force, workers, scheduler):
+            score, lateness = recorded(api, course, student, judgement)
+            yield student, score, lateness + judgement["notes"]
+
+
+def submissions_of(course: Path, students: Sequence[str] = ()) -> dict[str, Path]:
+    """Student -> notebook. Raises GradeError where there is none, or none of one of `students`."""
     submissions = {
         path.parent.parent.name: path for path in sorted(course.glob(f"submitted/*/{ASSIGNMENT}/*.ipynb"))
     }
     if not submissions or set(students) - set(submissions):
         missing = ", ".join(sorted(set(students) - set(submissions))) or "nobody's notebook"
         raise GradeError(f"{course}/submitted holds no {ASSIGNMENT} of {missing}: collect it first")
-    chosen = {name: path for name, path in submissions.items() if not students or name in students}
-    with nbgrader_course(course, graded=True) as api:
-        kit = kit_of(api, course)
-        for student, judgement in judgements(chosen, kit, course / JUDGED, force, workers, scheduler):
-            yield student, written(api, course, student, judgement), judgement["notes"]
+    return {name: path for name, path in submissions.items() if not students or name in students}
 
 
 # -- what a worker needs -------------------------------------------------------------------------------
@@ -155,6 +201,7 @@ def _unpacked(sha256: str, kit: Kit) -> Any:
     package, secret = (Path(tempfile.mkdtemp(prefix=f"{name}-")) for name in ("package", "reference"))
     with tarfile.open(fileobj=io.BytesIO(kit.package)) as archive:
         archive.extractall(package, filter="data")
+    compileall.compile_dir(package, quiet=2)  # for the workers, which may write nothing
     (secret / "reference.py").write_text(kit.reference, encoding="utf-8")
     return Course(package, secret / "reference.py")
 
@@ -279,18 +326,57 @@ def _keep(path: Path, judgement: Mapping[str, Any]) -> None:
 # -- writing: one hand ---------------------------------------------------------------------------------
 
 
-def written(api: Any, course: Path, student: str, judgement: Mapping[str, Any]) -> float | None:
-    """Autograded points, after nbgrader has stored them; None where it would not."""
+def recorded(api: Any, course: Path, student: str, judgement: Mapping[str, Any]) -> tuple[float | None, list[str]]:
+    """Points in the gradebook, written now if they do not stand there; None where nbgrader would not."""
+    kept = course / JUDGED / f"{student}.written"
+    mark = mark_of(api, judgement, course / "submitted" / student / ASSIGNMENT / STAMP)
+    if not stands(api, course, student, kept, mark):
+        kept.unlink(missing_ok=True)
+        if not written(api, course, student, judgement):
+            return None, []
+        kept.write_text(mark, encoding="utf-8")
+    return points_of(api, student)
+
+
+def mark_of(api: Any, judgement: Mapping[str, Any], stamp: Path) -> str:
+    """Of all that a written grade depends on, but for what a person gave and being late."""
+    when = stamp.read_text(encoding="utf-8", errors="replace") if stamp.is_file() else ""
+    return hashlib.sha256(f"{judgement['key']} {when} {api.coursedir.db_url}".encode()).hexdigest()
+
+
+def stands(api: Any, course: Path, student: str, kept: Path, mark: str) -> bool:
+    """Does the gradebook hold just this grade? Not if late: points that a person gave change what is lost."""
+    from nbgrader.api import MissingEntry
+
+    if not kept.is_file() or kept.read_text(encoding="utf-8") != mark:
+        return False
+    page = course / "autograded" / student / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+    with api.gradebook as gradebook:
+        try:
+            return page.is_file() and gradebook.find_submission(ASSIGNMENT, student).total_seconds_late == 0
+        except MissingEntry:
+            return False
+
+
+def written(api: Any, course: Path, student: str, judgement: Mapping[str, Any]) -> bool:
+    """Has nbgrader stored it?"""
     folder = course / REBUILT / student / ASSIGNMENT
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / f"{ASSIGNMENT}.ipynb").write_text(judgement["notebook"], encoding="utf-8")
-    stamp = course / "submitted" / student / ASSIGNMENT / "timestamp.txt"
+    stamp = course / "submitted" / student / ASSIGNMENT / STAMP
     if stamp.is_file():
         shutil.copy(stamp, folder)
     result = api.autograde(ASSIGNMENT, student, force=True)
     if not result["success"]:
         print(f"{student}: nbgrader says {str(result.get('error'))[-500:]}", file=sys.stderr)
-        return None
+    return bool(result["success"])
+
+
+def points_of(api: Any, student: str) -> tuple[float, list[str]]:
+    """In the gradebook, after what being late costs, and that in words."""
     with api.gradebook as gradebook:
-        return float(gradebook.find_submission(ASSIGNMENT, student).score)
+        stored = gradebook.find_submission(ASSIGNMENT, student)
+        lost = stored.late_submission_penalty or 0.0
+        days = math.ceil(stored.total_seconds_late / DAY_S)
+        return float(stored.score - lost), [f"{lost:g} points lost, day {days} after the due date"] if days else []

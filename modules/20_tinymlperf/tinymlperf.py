@@ -59,7 +59,7 @@
 import importlib.util
 import sys
 
-needed = ("numpy", "threadpoolctl", "matplotlib", "IPython", "tinytorch")
+needed = ("numpy", "threadpoolctl", "matplotlib", "ipywidgets", "IPython", "tinytorch")
 missing = [name for name in needed if importlib.util.find_spec(name) is None]
 if missing or sys.version_info < (3, 11):
     raise RuntimeError(
@@ -3037,6 +3037,10 @@ def show_boards(*boards: Leaderboard) -> None:
 # each of them change: the time, the bytes, or the accuracy? Guess before you run.
 
 # %% tags=["look"]
+from tinytorch.core.acceleration import add_custom_kernels  # Module 16
+from tinytorch.core.compression import apply_pruning  # Module 18
+from tinytorch.core.quantization import apply_quantization  # Module 17
+
 tinyperf = TinyMLPerf()
 model, dataset = tinyperf.load_benchmark("mlp_sprint")
 model = apply_quantization(model)
@@ -3154,6 +3158,28 @@ model, _ = tinyperf.load_benchmark("cnn_marathon")
 model = apply_quantization(add_custom_kernels(model, compiled=False), bits=6)
 competition.submit_entry("Your Team", "cnn_marathon", model, "six bits a weight on fused kernels")
 competition.display_composite_leaderboard("cnn_marathon")
+
+# %% [markdown]
+# ### A board that follows
+#
+# The boards above are pictures of one moment. The next one is alive: it looks into the store once a second, between two
+# cells and never while one runs. *Try* the composite and its slider: at which weight of speed does the winner change, and
+# would it be right to choose the weight now that you know?
+
+# %% tags=["look"]
+from tinytorch.perf.widgets import Leaderboards, SubmitPanel
+
+boards = Leaderboards(competition.store, make_leaderboard, own_team="Your Team", event="cnn_marathon")
+boards
+
+# %% [markdown]
+# The panel enters a model without a cell. It measures in a process of its own: this kernel, which draws and answers you,
+# is not what is timed, and a model that never ends is stopped by *Cancel*. Build another one in any cell, hand it over with
+# `panel.offer("my second try", model)`, submit it, and watch the board.
+
+# %% tags=["look"]
+panel = SubmitPanel(competition, {"six bits": model}, boards, team="Your Team", event="cnn_marathon")
+panel
 
 # %% [markdown]
 # ## 9. Break it

@@ -7,18 +7,20 @@ import copy
 import csv
 import json
 import os
+import random
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import nbformat
 import pytest
 
 from autograder.__main__ import main
-from autograder.course import ASSIGNMENT, add_source, make_release, nbgrader_course, read_source
+from autograder.course import ASSIGNMENT, STAMP, add_source, make_release, nbgrader_course, read_source
 from autograder.grade import read
 from autograder.grading import judge as judging
 from tests.notebook.mistakes import MISTAKES
@@ -214,22 +216,44 @@ def test_grades_go_into_a_table_with_competition_points_by_the_rule(made, graded
     assert main(command) == 2, "what is there is not overwritten"
 
 
-def test_a_grader_that_is_killed_and_begun_again_gives_the_same_grades(made, graded, tmp_path):
+def test_a_grader_that_is_killed_five_times_and_begun_again_gives_the_same_grades(made, graded, tmp_path):
     root, expected = made
     chosen = ["empty", "section one", "mistake dense ranks"]
     again = part_of(root, tmp_path / "again", chosen)
     command = [sys.executable, "-m", "autograder", "grade", "--course", str(again), "--workers", "1"]
-    for lines in (1, 2):  # killed after so many students
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-        for _ in range(lines):
-            process.stdout.readline()
-        os.killpg(process.pid, signal.SIGKILL)
+    moments = [random.uniform(1, 8) for _ in range(5)]
+    for moment in moments:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(moment)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        process.stdout.close()
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
-    assert scores_in(again) == {student: expected[student] for student in chosen}
+    assert scores_in(again) == {student: expected[student] for student in chosen}, f"killed after {moments} s"
     with closing(sqlite3.connect(again / "gradebook.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_each_day_begun_after_the_due_date_costs_a_tenth(made, graded, tmp_path, capsys):
+    root, expected = made
+    days = {"perfect": 0.0, "empty": 9.0, "mistake dense ranks": 1.4}
+    course = part_of(root, tmp_path / "late", days)
+    due = datetime(2026, 12, 1, 17, tzinfo=UTC)
+    for student, late in days.items():
+        stamp = course / "submitted" / student / ASSIGNMENT / STAMP
+        stamp.write_text(f"{due + timedelta(days=late):%Y-%m-%d %H:%M:%S} UTC")
+    grade = ["grade", "--course", str(course)]
+    assert main([*grade, "--due", "2026-12-01T18:00+01:00"]) == 0
+    late = expected["mistake dense ranks"] * 0.8
+    assert f"{late:g}   " in capsys.readouterr().out
+    table = tmp_path / "grades.csv"
+    assert main(["export", str(table), "--course", str(course)]) == 0
+    with table.open(newline="") as file:
+        scores = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
+    assert scores == pytest.approx({"perfect": FULL, "empty": 0, "mistake dense ranks": late})
+    assert main([*grade, "--late", "100", "--late-most", "100"]) == 0
+    assert "points lost, day 2 after the due date" in capsys.readouterr().out, "the date is in the gradebook"
 
 
 def part_of(root, folder, students):

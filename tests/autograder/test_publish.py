@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import zipfile
 from datetime import UTC, datetime
 
@@ -67,6 +68,33 @@ def test_what_cannot_be_placed_is_reported(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["collect", str(tmp_path / "empty"), "--course", str(tmp_path)]) == 2
     assert main(["collect", str(tmp_path / "in/notes.txt"), "--course", str(tmp_path)]) == 2
+
+
+def test_when_it_was_handed_in_is_kept_if_that_can_be_known(tmp_path, capsys):
+    exchange = tmp_path / "inbound" / "ada+tinymlperf+2026-12-01 10:00:00.5 UTC+x"
+    moodle = tmp_path / "inbound" / "Ben_12345_assignsubmission_file"
+    for folder in (exchange, moodle):
+        folder.mkdir(parents=True)
+        (folder / "tinymlperf.ipynb").write_text("{}")
+        os.utime(folder / "tinymlperf.ipynb", (86_400, 86_400))
+    (moodle / "timestamp.txt").write_text("1999-01-01 00:00:00 UTC")
+    collect = ["collect", str(tmp_path / "inbound"), "--course", str(tmp_path / "course")]
+    assert main(collect) == 0
+    stamps = {who: tmp_path / "course/submitted" / who / ASSIGNMENT / "timestamp.txt" for who in ("ada", "Ben")}
+    assert stamps["ada"].read_text() == "2026-12-01 10:00:00.5 UTC"
+    assert not stamps["Ben"].exists(), "a student's own file is not believed"
+    for who in ("ada", "Ben"):
+        stamps[who].with_name("tinymlperf.ipynb").write_text("older")
+    assert main([*collect, "--replace", "--file-dates"]) == 0
+    assert stamps["Ben"].read_text() == "1970-01-02 00:00:00 UTC"
+
+
+def test_of_two_files_in_a_zip_the_newer_one_is_collected(tmp_path):
+    with zipfile.ZipFile(tmp_path / "download.zip", "w") as archive:
+        for name, year in (("ada_1_11_b.ipynb", 2026), ("ada_1_12_a.ipynb", 2025)):
+            archive.writestr(zipfile.ZipInfo(name, (year, 1, 1, 0, 0, 0)), str(year))
+    assert main(["collect", str(tmp_path / "download.zip"), "--course", str(tmp_path / "course")]) == 0
+    assert (tmp_path / "course/submitted/ada" / ASSIGNMENT / f"{ASSIGNMENT}.ipynb").read_text() == "2026"
 
 
 def test_a_name_cannot_lead_out_of_the_course(tmp_path):

@@ -1,7 +1,8 @@
-"""What does grading cost? `python tests/benchmarks/grading.py [--count 10]` prints a table.
+"""What does grading cost? `python tests/benchmarks/grading.py [--counts 10 50 200]` prints a table.
 
 Copies of the solution are graded with one and with two workers, and some of them by nbgrader alone (in its kernel,
-cells that only look left out, too); beside it, what the notebook's own cells take. CPU time is of all processes.
+cells that only look left out, too); beside it, what the notebook's own cells take in a fresh Python. CPU time
+is of all processes. Making the release, once a course, is not counted.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -16,14 +19,14 @@ from pathlib import Path
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-import shutil
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
 
 from autograder.course import ASSIGNMENT, add_source, make_release, nbgrader_course, read_source
-from autograder.grade import grade
-from tests.notebook.classroom import cells, play
+from autograder.grade import grade, kit_of
 from tinytorch.perf.machine import describe_machine
+
+PLAIN = 5  # submissions graded by nbgrader alone
 
 
 def cpu_s():
@@ -49,9 +52,17 @@ def course_with(folder, count):
     return folder
 
 
+def own_cells():
+    """The notebook's own cells, in a process of their own, as a script would run them."""
+    run = "from tests.notebook.classroom import cells, play; play(cells())"
+    subprocess.run([sys.executable, "-c", run], cwd=ROOT, check=True)
+
+
 def ours(count, workers):
     with tempfile.TemporaryDirectory() as scratch:
         course = course_with(Path(scratch), count)
+        with nbgrader_course(course, graded=True) as api:
+            kit_of(api, course)
         return measured(lambda: list(grade(course, workers=workers)))
 
 
@@ -63,23 +74,23 @@ def plain(count):
             return measured(lambda: [api.autograde(ASSIGNMENT, f"s{number:03d}") for number in range(count)])
 
 
+def row(name, count, wall, cpu):
+    print(f"{name:<34}{count:>12}{wall:>9.1f}{wall / count:>13.2f}{cpu / count:>12.2f}", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description="What grading costs.")
-    parser.add_argument("--count", type=int, default=10, help="submissions (10)")
-    count = parser.parse_args().count
+    parser.add_argument("--counts", type=int, nargs="*", default=[10, 50], help="submissions (10 50)")
+    counts = parser.parse_args().counts
     machine = describe_machine("")
     print(f"{machine.processor}, {machine.cores} cores, Python {machine.python}\n")
-    play(cells())  # caches fill
-    own_wall, own_cpu = measured(lambda: play(cells()))
-    print(f"{'':<34}{'submissions':>12}{'wall s each':>13}{'CPU s each':>12}")
-    print(f"{'the notebook cells alone':<34}{1:>12}{own_wall:>13.2f}{own_cpu:>12.2f}")
-    for name, work, number in (
-        ("nbgrader autograde, as it comes", lambda: plain(max(2, count // 3)), max(2, count // 3)),
-        ("autograder grade, 1 worker", lambda: ours(count, 1), count),
-        ("autograder grade, 2 workers", lambda: ours(count, 2), count),
-    ):
-        wall, cpu = work()
-        print(f"{name:<34}{number:>12}{wall / number:>13.2f}{cpu / number:>12.2f}", flush=True)
+    own_cells()  # caches fill
+    print(f"{'':<34}{'submissions':>12}{'wall s':>9}{'wall s each':>13}{'CPU s each':>12}")
+    row("the notebook's cells alone", 1, *measured(own_cells))
+    row("nbgrader autograde, as it comes", PLAIN, *plain(PLAIN))
+    for count in counts:
+        for workers in (1, 2):
+            row(f"autograder grade, {workers} worker{'s' * (workers > 1)}", count, *ours(count, workers))
 
 
 if __name__ == "__main__":

@@ -196,7 +196,7 @@ class Notebook:
         widgets = "jupyterapp.shell.currentWidget.content.widgets"
         return self.page.evaluate(f"index => {widgets}[index].model.toJSON()", index)
 
-    def run(self, first: int, last: int) -> None:
+    def run(self, first: int, last: int, patience_s: float = PATIENCE_S) -> None:
         """Shift-Enter from cell `first` to cell `last`, then wait until the last one has run."""
         self.cell(first).locator(".jp-InputPrompt, .jp-InputArea").first.click()
         self.page.keyboard.press("Escape")
@@ -204,12 +204,12 @@ class Notebook:
             self.page.keyboard.press("Shift+Enter")
         model = "jupyterapp.shell.currentWidget.content.widgets[index].model"
         done = f"index => {model}.executionState !== 'running' && {model}.executionCount"
-        self.page.wait_for_function(done, arg=last)
+        self.page.wait_for_function(done, arg=last, timeout=patience_s * 1000)
 
-    def run_all(self) -> None:
+    def run_all(self, patience_s: float = PATIENCE_S) -> None:
         """Every cell, top to bottom; fails if one of them complains."""
         count = self.page.evaluate("jupyterapp.shell.currentWidget.content.widgets.length")
-        self.run(0, count - 1)
+        self.run(0, count - 1, patience_s)
         complaints = [self.errors(at) for at in range(count)]
         assert not any(complaints), complaints
 

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 
 from tests.autograder.test_projector import serving
-from tests.e2e.lab import browser_page, lab_server, needs_chromium, open_notebook
+from tests.e2e.lab import PATIENCE_S, browser_page, lab_server, needs_chromium, open_notebook
 from tests.perf.sample_class import ENTRIES, submission
 from tests.perf.test_widgets import crowd
 from tinytorch.perf.store import Store
@@ -129,10 +129,10 @@ def row(page, team):
     return board(page).locator(f'tr[data-team="{team}"]')
 
 
-def outcome(page, state):
+def outcome(page, state, patience_s=PATIENCE_S):
     """The panel's line, once it is in that state."""
     line = page.locator(f".tp-live [data-testid=outcome][data-state={state}]")
-    line.wait_for()
+    line.wait_for(timeout=patience_s * 1000)
     return line.inner_text()
 
 
@@ -180,6 +180,32 @@ def test_a_submission_changes_the_board_and_every_theme_can_be_read(server, page
             assert violations(page) == [], (theme, metric)
         colours.add(row(page, "Hot Path").evaluate("element => getComputedStyle(element).color"))
     assert len(colours) >= 2, "the board follows the theme"
+
+
+def test_the_lesson_has_a_board_and_a_panel(server, folder, page):
+    """The module's own notebook without its checks; of what only looks, entries and the two dashboards."""
+    lesson = nbformat.read(ROOT / "modules/20_tinymlperf/tinymlperf.ipynb", 4)
+    lesson.cells = [cell for cell in lesson.cells if builds_or_enters(cell)]
+    end = max(at for at, cell in enumerate(lesson.cells) if "SubmitPanel" in cell.source)
+    lesson.cells = lesson.cells[: end + 1]
+    nbformat.write(lesson, folder / "lesson.ipynb")
+    notebook = open_notebook(page, server, "lesson.ipynb")
+    notebook.run_all(patience_s=180)  # two entries are measured
+    row(page, "Your Team").locator(".tp-tag", has_text="you").wait_for()
+    page.get_by_label("Team").fill("Even Later")
+    page.get_by_role("button", name="Submit").click()
+    outcome(page, "measuring")
+    assert outcome(page, "ok", patience_s=120).startswith("Stored. CNN Marathon: ")
+    row(page, "Even Later").wait_for()
+    notebook.save()
+    saved = nbformat.read(folder / "lesson.ipynb", 4).cells[end - 1].outputs
+    assert "Even Later" in saved[0].data["text/html"], "the picture beside the live board has followed, too"
+
+
+def builds_or_enters(cell):
+    if "look" in cell.metadata.get("tags", ()):
+        return any(name in cell.source for name in ("First Try", "Your Team"))
+    return cell.cell_type == "code" and not cell.metadata.get("nbgrader", {}).get("grade")
 
 
 # ---------------------------------------------------------------- by keyboard, in Notebook 7
