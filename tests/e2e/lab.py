@@ -35,8 +35,9 @@ FLAGS = (
 )
 PATIENCE_S = 30
 PICTURES = Path(__file__).parents[2] / "build" / "e2e"
-# Notebook 7 says so of itself, with any notebook; JupyterLab does not.
+# Notebook 7 says so of itself, with any notebook, JupyterLab does not; and a page of nbgrader without its jQuery.
 KNOWN_ERRORS = {
+    "$ is not defined",
     "Cannot read properties of undefined (reading 'schema')",
     "Command 'filebrowser:open-path' not registered.",
 }
