@@ -28,10 +28,17 @@ from autograder.referee.players import Court, Player
 from autograder.referee.rounds import LEAST_ROUNDS, Match, Usage
 from autograder.referee.sandbox import Setup, Worker, WorkerError, one_core, workers
 from tinytorch.core.acceleration import add_custom_kernels
-from tinytorch.core.benchmarking import floor_reason, judge_quality, judged, make_results
+from tinytorch.core.benchmarking import (
+    example_errors,
+    floor_reason,
+    judge_quality,
+    judged,
+    make_results,
+    paired_difference,
+)
 from tinytorch.core.models import Network
 from tinytorch.perf.entry import Entry, check_entry, load_entry, rebuilt
-from tinytorch.perf.evidence import division_of, hidden_bytes
+from tinytorch.perf.evidence import MOST_COMPARED, division_of, hidden_bytes
 from tinytorch.perf.machine import describe_machine, one_blas_thread
 from tinytorch.perf.records import Quality, Report, Round
 from tinytorch.perf.workloads.baselines import load_baseline
@@ -173,7 +180,8 @@ def _held(entry: Entry, event: Event, terms: Terms, opening: Report, scratch: Pa
     played.problems += _below_floor_somewhere(event, played.match, logits, reference_logits, graded)
     graded_well = _accuracies(quality, logits, reference_logits, graded)
     results = make_results(event, played.rounds, graded_well, resources, UNSEEN)
-    division, kl = division_of(logits, reference_logits)
+    some = _some_of(logits, terms.rng(5))
+    division, kl = division_of(logits[some], reference_logits[some])
     ratio = resources["baseline_peak_memory_bytes"] / resources["peak_memory_bytes"]
     measured = {"memory_ratio": ratio, "speedup": results["speedup_vs_baseline"]}
     found = (logits, reference_logits)
@@ -300,25 +308,35 @@ def _below_floor_somewhere(
     event: Event, match: Match, logits: np.ndarray, reference: np.ndarray, graded: GradingSet
 ) -> Iterator[WorkerError]:
     """Each kind of call keeps the floor, two standard errors aside: or a small share of calls could do without."""
+    errors, expected = (example_errors(event.metric, each, graded.labels) for each in (logits, reference))
     kinds = np.repeat(match.graded.kinds, [len(batch.labels) for batch in match.graded.batches])
     for kind in np.unique(kinds):
         rows = kinds == kind
         groups = np.unique(graded.groups[rows], return_inverse=True)[1]
-        part = replace(graded, inputs=graded.inputs[rows], labels=graded.labels[rows], groups=groups)
-        quality = judge_quality(event, logits[rows], reference[rows], part)
-        if quality.difference - 2 * quality.standard_error > event.floor:
-            words = floor_reason(rounded(quality).to_dict())
-            yield WorkerError("quality floor", f"in the calls of '{kind}': {words}")
+        difference, standard_error = paired_difference(errors[rows], expected[rows], groups)
+        if difference - 2 * standard_error > event.floor:
+            shown = {"metric": event.metric, "difference": coarse(difference, event.metric), "floor": event.floor}
+            yield WorkerError("quality floor", f"in the calls of '{kind}': {floor_reason(shown)}")
+
+
+def _some_of(logits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rows with MOST_COMPARED answers in all, by lot: enough for a mean over answers."""
+    answers_a_row = logits[0, ..., 0].size
+    return rng.permutation(len(logits))[: max(1, MOST_COMPARED // answers_a_row)]
+
+
+def coarse(difference: float, metric: str) -> float:
+    """A difference of quality as it is shown: so coarse that the official split cannot be climbed by trying."""
+    return round(round(difference / STEPS[metric]) * STEPS[metric], 4)
 
 
 def rounded(quality: Quality) -> Quality:
-    """As it is shown: so coarse that the official split cannot be climbed by trying."""
-    step = STEPS[quality.metric]
+    """As it is shown."""
     return replace(
         quality,
         value=round(quality.value, 2),
         baseline=round(quality.baseline, 2),
-        difference=round(round(quality.difference / step) * step, 4),
+        difference=coarse(quality.difference, quality.metric),
         standard_error=round(quality.standard_error, 3),
     )
 

@@ -28,6 +28,7 @@ from tinytorch.export import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the walls are Linux's")
 FULL = 85
+EVERYBODY = os.environ.get("TINYMLPERF_TEST_EVERYBODY") == "1"  # in the slow tests, too: minutes more
 RANK = 3  # points of the stage that most attackers stake
 
 
@@ -271,7 +272,7 @@ def part_of(root, folder, students):
 def test_the_gradebook_may_live_in_postgresql(made, tmp_path, monkeypatch):
     root, expected = made
     monkeypatch.setenv("TINYMLPERF_GRADEBOOK", os.environ["TINYMLPERF_TEST_GRADEBOOK"])
-    chosen = ["Zoë Ångström-李", "sets grades"]
+    chosen = list(expected) if EVERYBODY else ["Zoë Ångström-李", "sets grades"]
     course = part_of(root, tmp_path / "course", chosen)
     assert main(["grade", "--course", str(course)]) == 0
     assert scores_in(course) == {student: expected[student] for student in chosen}
@@ -280,7 +281,7 @@ def test_the_gradebook_may_live_in_postgresql(made, tmp_path, monkeypatch):
 
 def test_a_dask_scheduler_may_be_a_process_of_its_own(made, tmp_path):
     root, expected = made
-    chosen = ["perfect", "mistake dense ranks"]
+    chosen = list(expected) if EVERYBODY else ["perfect", "mistake dense ranks"]
     course = part_of(root, tmp_path / "course", chosen)
     with dask_cluster(tmp_path) as address:
         assert main(["grade", "--course", str(course), "--scheduler", address]) == 0
