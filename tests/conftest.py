@@ -5,6 +5,7 @@ Not a shelf of fixtures: a test builds what it needs in its own file.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -24,6 +25,14 @@ os.environ.update(dict.fromkeys(THREADS, "1"))
 # A shared machine may be slow at any moment, and a test that fails must fail again.
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.load_profile("house")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def old_objects_set_aside() -> None:
+    """Pytest's own, hundreds of thousands: what measures collects garbage often, and would look at them all."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -286,9 +286,17 @@ def test_the_garbage_collector_is_off_inside_and_as_before_afterwards():
 
 
 def test_old_objects_are_set_aside_and_come_back():
+    gc.unfreeze()  # what conftest has set aside
     with old_objects_set_aside():
         assert gc.get_freeze_count() > 1000 > len(gc.get_objects()), "only what is new is looked at"
     assert gc.get_freeze_count() == 0
+
+
+def test_what_was_set_aside_before_stays_aside():
+    gc.freeze()
+    with old_objects_set_aside():
+        pass
+    assert gc.get_freeze_count() > 1000
 
 
 def test_the_garbage_collector_is_on_again_after_an_error():
