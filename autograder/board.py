@@ -20,6 +20,7 @@ from typing import Any
 
 from autograder.course import moment
 from tinytorch.core.benchmarking import in_division, make_leaderboard
+from tinytorch.perf.board import clean
 from tinytorch.perf.records import Leaderboard
 from tinytorch.perf.store import Store
 from tinytorch.perf.workloads.events import EVENTS
@@ -133,5 +134,8 @@ def rows_of(board: Leaderboard) -> list[dict[str, Any]]:
 
 
 def _cell(value: Any) -> Any:
-    """Text that a spreadsheet does not take for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    """Text on one line that a spreadsheet does not take for a formula."""
+    if not isinstance(value, str):
+        return value
+    shown = clean(value)
+    return f"'{shown}" if shown.startswith(FORMULA) else shown

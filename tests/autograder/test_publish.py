@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
 import os
 import zipfile
 from datetime import UTC, datetime
+from html.parser import HTMLParser
 
 import pytest
 
 from autograder.__main__ import main
 from autograder.course import ASSIGNMENT
+from tests.perf.sample_class import submission
+from tests.perf.test_board import HOSTILE
+from tests.perf.test_widgets import Careless
+from tinytorch.perf.board import clean
 from tinytorch.perf.checks import toy_submission
 from tinytorch.perf.store import Store
 
@@ -139,6 +145,36 @@ def test_official_results_are_shown_without_practice(store, tmp_path):
     assert {row["board"] for row in rows} == {"speed", "innovation", "composite"} and rows[0]["team"] == "=Cats"
     page = (tmp_path / "site/index.html").read_text()
     assert "Official results" in page and "90" not in [row["score"] for row in table(tmp_path / "site")]
+
+
+class Tags(HTMLParser):
+    """What elements and attributes a browser would see."""
+
+    def __init__(self):
+        super().__init__()
+        self.kinds, self.attributes = set(), set()
+
+    def handle_starttag(self, tag, attributes):
+        self.kinds.add(tag)
+        self.attributes |= dict(attributes).keys()
+
+
+@pytest.mark.parametrize(
+    "name", [*HOSTILE, r"$\frac{1$", "=1+2", "@SUM(A1)", "x" * 10_000], ids=lambda name: ascii(name)[:24]
+)
+def test_no_name_becomes_code_in_what_is_published(name, tmp_path, monkeypatch):
+    entry = dict(submission(team=name, text=name, github_url=name)) | {"id": 1, "mode": "official"}
+    monkeypatch.setattr("autograder.board.Store", lambda _: Careless([entry]))
+    assert main(["board", "any", "--out", str(tmp_path)]) == 0
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    tags = Tags()
+    tags.feed(page)
+    assert not tags.kinds & {"script", "img", "iframe", "object", "input"}
+    assert not {name for name in tags.attributes if name.startswith("on")}
+    assert clean(name) in html.unescape(page)
+    (row,) = table(tmp_path)
+    assert row["team"] in (clean(name), f"'{clean(name)}") and not row["team"].startswith(("=", "+", "-", "@"))
+    assert json.loads((tmp_path / "board.json").read_text())[0]["team"] == name
 
 
 def test_practice_stands_on_a_page_of_its_own(store, tmp_path):
