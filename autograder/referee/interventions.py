@@ -6,7 +6,6 @@ and what it proves is decided in perf.evidence; what it is worth, in the noteboo
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,9 +17,9 @@ import numpy as np
 from autograder.referee import protocol
 from autograder.referee.inputs import SPLIT
 from autograder.referee.kernels import ghosts
-from autograder.referee.sandbox import Setup, Worker, WorkerError, one_core, workers
+from autograder.referee.sandbox import Setup, Worker, WorkerError, cores, one_core, workers
 from tinytorch.core.benchmarking import claimed_families, innovation_report
-from tinytorch.perf.entry import Entry
+from tinytorch.perf.entry import Entry, rebuilt
 from tinytorch.perf.evidence import PROBES, Facts, Intervention, Run, facts_from_runs, gather_facts, interventions
 from tinytorch.perf.records import Report
 from tinytorch.perf.workloads.baselines import load_baseline
@@ -29,9 +28,9 @@ from tinytorch.perf.workloads.events import Event, get_event
 
 if TYPE_CHECKING:
     from autograder.referee.officiate import Terms
-    from tinytorch.core.models import Network
 
 WARM, TIMED = 2, 5
+MOST_SIDE_BY_SIDE = 2  # workers whose time does not matter; more would come near the limits of wall time
 
 
 def innovation_of(
@@ -43,13 +42,11 @@ def innovation_of(
     answers: tuple[np.ndarray, np.ndarray],
     measured: Mapping[str, float],
     scratch: Path,
-    model: Network | None,
 ) -> Report:
     """Evidence for the six families with the score they add up to, as practice gives it; 0 where not asked for.
 
     Args:
         measured: `memory_ratio` and `speedup` of the match.
-        model:    the entry's, where it is the library's own and may be looked at here.
     """
     claimed = claimed_families(entry.optimization_description)
     if not terms.interventions:
@@ -57,7 +54,7 @@ def innovation_of(
             innovation_score=0.0, detected_techniques=[], claimed_techniques=sorted(claimed), evidence=[], facts={}
         )
     probes = load_dataset(event.name, SPLIT).batch(PROBES[event.name], terms.rng(4))
-    facts = _facts(entry, baseline, setup, terms, probes, answers, measured, scratch, model)
+    facts = _facts(entry, baseline, setup, terms, probes, answers, measured, scratch)
     return innovation_report(facts, claimed)
 
 
@@ -70,9 +67,9 @@ def _facts(
     answers: tuple[np.ndarray, np.ndarray],
     measured: Mapping[str, float],
     scratch: Path,
-    model: Network | None,
 ) -> Facts:
     """By looking at the model where it is the library's own, else by interventions in workers."""
+    model = rebuilt(entry)
     if model is not None:
         with one_core():
             known = load_baseline(entry.event_name)
@@ -83,7 +80,7 @@ def _facts(
     def carried_out(each: Intervention) -> Run:
         return carry_out(each, changed(setup, each, entry, scratch), probes, shape)
 
-    with ThreadPoolExecutor(os.cpu_count()) as side_by_side:
+    with ThreadPoolExecutor(min(MOST_SIDE_BY_SIDE, cores())) as side_by_side:
         found = list(side_by_side.map(carried_out, [each for each in asked if not each.timed]))
     with one_core():
         found += [carried_out(each) for each in asked if each.timed]

@@ -36,8 +36,7 @@ from tinytorch.core.benchmarking import (
     make_results,
     paired_difference,
 )
-from tinytorch.core.models import Network
-from tinytorch.perf.entry import Entry, check_entry, load_entry, rebuilt
+from tinytorch.perf.entry import Entry, check_entry, load_entry
 from tinytorch.perf.evidence import MOST_COMPARED, division_of, hidden_bytes
 from tinytorch.perf.machine import describe_machine, one_blas_thread
 from tinytorch.perf.records import Quality, Report, Round
@@ -168,14 +167,11 @@ def _held(entry: Entry, event: Event, terms: Terms, opening: Report, scratch: Pa
     """The whole run. Raises WorkerError where there is nothing to score."""
     baseline = baseline_setup(event, terms)
     setup = entry_setup(entry, terms, scratch)
-    home = Home(event, entry)
-    players = (baseline, setup, memory_setup(baseline), memory_setup(setup))
-    with workers(*players, meanwhile=home.build) as started:
-        court = Court(started)
-        with one_core(started):
-            played = _match(event, started, court, terms, home.reference)
-            resources = _resources(event, entry, started[2:4], court, terms)
-    logits, reference_logits, graded = _graded(event, played.match, home.reference, terms)
+    reference = add_custom_kernels(load_baseline(event.name), version=3)
+    with one_core():
+        played = _match(event, baseline, setup, terms, reference)
+        resources = _resources(event, entry, baseline, setup, terms)
+    logits, reference_logits, graded = _graded(event, played.match, reference, terms)
     quality = rounded(judge_quality(event, logits, reference_logits, graded))
     played.problems += _below_floor_somewhere(event, played.match, logits, reference_logits, graded)
     graded_well = _accuracies(quality, logits, reference_logits, graded)
@@ -185,7 +181,7 @@ def _held(entry: Entry, event: Event, terms: Terms, opening: Report, scratch: Pa
     ratio = resources["baseline_peak_memory_bytes"] / resources["peak_memory_bytes"]
     measured = {"memory_ratio": ratio, "speedup": results["speedup_vs_baseline"]}
     found = (logits, reference_logits)
-    innovation = innovation_of(entry, event, baseline, setup, terms, found, measured, scratch, home.model)
+    innovation = innovation_of(entry, event, baseline, setup, terms, found, measured, scratch)
     closing = judged(results, innovation)
     problems = played.problems
     closing["checks"] = [] if closing["ranked"] else ["quality floor"]
@@ -203,20 +199,6 @@ def _held(entry: Entry, event: Event, terms: Terms, opening: Report, scratch: Pa
 # -- who plays -----------------------------------------------------------------------------------------
 
 
-@dataclass
-class Home:
-    """What the referee holds itself, in its own process; `build` takes a while the first time: it may compile."""
-
-    event: Event
-    entry: Entry
-    reference: Any = None  # the baseline, for answers that are not timed
-    model: Network | None = None  # the entry's, where it is the library's own
-
-    def build(self) -> None:
-        self.reference = add_custom_kernels(load_baseline(self.event.name), version=3)
-        self.model = rebuilt(self.entry)
-
-
 def baseline_setup(event: Event, terms: Terms) -> Setup:
     """The baseline as an entry like any other."""
     source = BASELINE_SOURCE.format(name=CLASSES[event.name])
@@ -229,26 +211,27 @@ def entry_setup(entry: Entry, terms: Terms, scratch: Path) -> Setup:
     return Setup(entry.source, entry.weights, kernel=kernel, layers=terms.level.layers)
 
 
-def _match(event: Event, started: list[Worker], court: Court, terms: Terms, reference: Any) -> Played:
+def _match(event: Event, baseline: Setup, setup: Setup, terms: Terms, reference: Any) -> Played:
     """The rounds, and all laws that the players must obey."""
-    setup = started[1].setup
+    with workers(baseline, setup) as started:
 
-    def revive() -> Worker:
-        started.append(Worker(setup))
-        started[-1].ready()
-        return started[-1]
+        def revive() -> Worker:
+            started.append(Worker(setup))
+            started[-1].ready()
+            return started[-1]
 
-    first = Player(started[0], event, court)
-    second = Player(started[1], event, court, helper=first if event.rule == "decathlon" else None)
-    source = Source(event.name, terms.rng(0))
-    match = Match(event, first, second, source, terms.rng(1), revive)
-    played = Played(match.play(terms.budget_s, terms.least_rounds), match)
-    for law in (*_laws(event, match, reference, terms), lambda: check_usage(match.usage)):
-        try:
-            law()
-        except WorkerError as problem:
-            played.problems.append(problem)
-    return played
+        court = Court(started)
+        first = Player(started[0], event, court)
+        second = Player(started[1], event, court, helper=first if event.rule == "decathlon" else None)
+        source = Source(event.name, terms.rng(0))
+        match = Match(event, first, second, source, terms.rng(1), revive)
+        played = Played(match.play(terms.budget_s, terms.least_rounds), match)
+        for law in (*_laws(event, match, reference, terms), lambda: check_usage(match.usage)):
+            try:
+                law()
+            except WorkerError as problem:
+                played.problems.append(problem)
+        return played
 
 
 def _laws(event: Event, match: Match, reference: Any, terms: Terms) -> Iterator[Any]:
@@ -353,20 +336,17 @@ def _accuracies(quality: Quality, logits: np.ndarray, reference: np.ndarray, gra
     }
 
 
-def _resources(event: Event, entry: Entry, fresh: Sequence[Worker], court: Court, terms: Terms) -> dict[str, Any]:
-    """Peak memory of the two `fresh` workers, which have not played, and bytes of the weights."""
+def _resources(event: Event, entry: Entry, baseline: Setup, setup: Setup, terms: Terms) -> dict[str, Any]:
+    """Peak memory, each in a fresh worker, and bytes of the weights."""
     inputs = memory_inputs(load_dataset(event.name, SPLIT), terms.rng(3))
-    peaks = []
-    for worker in fresh:
-        court.give(worker)
-        peaks.append(peak_memory(worker, inputs))
-    theirs, own = peaks
+    with workers(memory_setup(baseline), memory_setup(setup)) as started:
+        theirs, own = (peak_memory(worker, inputs) for worker in started)
     return {
         "peak_memory_bytes": own.peak_bytes,
         "baseline_peak_memory_bytes": theirs.peak_bytes,
         "memory_method": own.method,
         "model_bytes": model_bytes(entry),
-        "baseline_model_bytes": sum(array.nbytes for array in fresh[0].setup.weights.values()),
+        "baseline_model_bytes": sum(array.nbytes for array in baseline.weights.values()),
     }
 
 

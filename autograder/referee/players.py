@@ -7,6 +7,7 @@ is one that is graded. Does not: compare two sides (rounds) or judge the answers
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TypeAlias
 
 import numpy as np
@@ -38,7 +39,8 @@ class Court:
         if worker is self._playing:
             return
         if self._playing is not None:
-            self._playing.pause()
+            with suppress(WorkerError):  # it has died, which is said where it is asked next
+                self._playing.pause()
         worker.resume()
         self._playing = worker
 

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,7 +190,8 @@ class Worker:
         """Wait until the submission is loaded and its model built. Raises WorkerError."""
         self._reply("submission loads", START_S)
         self.pid = self._find_pid()
-        self._scheduler = os.open(f"/proc/{self.pid}/schedstat", os.O_RDONLY)
+        with self._alive():
+            self._scheduler = os.open(f"/proc/{self.pid}/schedstat", os.O_RDONLY)
         self._files.append(self._scheduler)
         self.offered = self.build()
 
@@ -269,25 +270,32 @@ class Worker:
                 "worker lives", f"the worker broke off: {error}, {self._end()}", self.name
             ) from error
 
+    @contextmanager
+    def _alive(self) -> Iterator[None]:
+        """What the kernel cannot do for a process that has ended is the worker's end, not ours."""
+        try:
+            yield
+        except OSError as error:
+            raise WorkerError("worker lives", f"the worker died: {self._end()}", self.name) from error
+
     def waited_s(self) -> float:
         """Seconds that it was ready to run but had no core, so far: the kernel's word, not its own."""
-        return int(os.pread(self._scheduler, 64, 0).split()[1]) * 1e-9
+        with self._alive():
+            return int(os.pread(self._scheduler, 64, 0).split()[1]) * 1e-9
 
     def cpu_s(self) -> float:
         """CPU seconds of all its threads so far, to the nanosecond: the kernel's word, not its own."""
-        return time.clock_gettime_ns((~self.pid << 3) | 2) * 1e-9
+        with self._alive():
+            return time.clock_gettime_ns((~self.pid << 3) | 2) * 1e-9
 
     def pause(self) -> None:
         """Stop it, so that it cannot work while another is timed."""
-        os.kill(self.pid, signal.SIGSTOP)
+        with self._alive():
+            os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        os.kill(self.pid, signal.SIGCONT)
-
-    def pin(self, core: int) -> None:
-        """Keep a stopped worker to one core, with all of its threads; from inside nothing can change that."""
-        for thread in os.listdir(f"/proc/{self.pid}/task"):
-            os.sched_setaffinity(int(thread), {core})
+        with self._alive():
+            os.kill(self.pid, signal.SIGCONT)
 
     def threads(self) -> int:
         return len(os.listdir(f"/proc/{self.pid}/task"))
@@ -323,17 +331,15 @@ class Worker:
 
 
 @contextmanager
-def workers(*setups: Setup, meanwhile: Callable[[], object] | None = None) -> Iterator[list[Worker]]:
+def workers(*setups: Setup) -> Iterator[list[Worker]]:
     """Workers that start at the same time; all are ready when the block begins, and dead after it.
 
-    One that is appended to the list is closed with the others. `meanwhile` is called while they start.
+    One that is appended to the list is closed with the others.
     """
     started: list[Worker] = []
     try:
         for setup in setups:
             started.append(Worker(setup))
-        if meanwhile is not None:
-            meanwhile()
         for worker in started:
             worker.ready()
         yield started
@@ -343,24 +349,22 @@ def workers(*setups: Setup, meanwhile: Callable[[], object] | None = None) -> It
 
 
 @contextmanager
-def one_core(stopped: Sequence[Worker] = ()) -> Iterator[None]:
-    """Everything inside on one core: processes take turns anyway, and waking another core costs 50 us.
-
-    Args:
-        stopped: workers that were started before; those that start inside are on that core by themselves.
-    """
+def one_core() -> Iterator[None]:
+    """What starts inside, on one core: processes take turns anyway, and waking another one costs 50 us."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
     before = os.sched_getaffinity(0)
-    core = max(before)
-    for worker in stopped:
-        worker.pin(core)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, {max(before)})
     try:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def printable(words: str) -> str:
