@@ -39,7 +39,7 @@ From an empty folder to published grades, one line each:
 
 And the competition: referee for one entry, finals for all of them, board and projector to show them, review and
 audit to look closer. VERB --help says more; docs/teachers.md says all. Exit codes: 0 done, 1 done but look at what
-it says (something was not placed, graded, ranked or fit), 2 bad input, nothing was done.
+it says (something was not placed, graded, ranked or fit), 2 bad input.
 """
 
 # Before numpy is loaded by a verb; see perf.machine.one_blas_thread.

@@ -20,19 +20,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from autograder.course import ASSIGNMENT, STAMP
+from autograder.late import as_stamp
 
 LARGEST_MEMBER, MOST_MEMBERS = 64 << 20, 5000
-NAMINGS = (  # folder and file name -> student
+NAMINGS = (  # folder and file name -> student; Moodle's first: below such a folder all names are a student's own
+    ("Moodle", re.compile(r"(?:[^/]*/)*?(?P<who>[^/]+?)_\d+_assignsubmission_file_?/.*\.ipynb")),
     ("nbgrader's layout", re.compile(rf"(?:.*/)?submitted/(?P<who>[^/]+)/{ASSIGNMENT}/[^/]+\.ipynb")),
     ("nbgrader's exchange", re.compile(rf"(?:.*/)?(?P<who>[^/+]+)\+{ASSIGNMENT}\+[^/]*/[^/]+\.ipynb")),
-    ("Moodle", re.compile(r"(?:.*/)?(?P<who>[^/]+?)_\d+_assignsubmission_file_?/[^/]+\.ipynb")),
     ("Canvas", re.compile(r"(?:.*/)?(?P<who>[^/_]+)(?:_LATE)?_\d+_\d+_[^/]+\.ipynb")),
     ("a folder for each student", re.compile(rf"(?:.*/)?(?P<who>[^/]+)/{ASSIGNMENT}\.ipynb")),
     ("a file for each student", re.compile(r"(?:.*/)?(?P<who>[^/]+)\.ipynb")),
 )
 
-# As nbgrader writes it, in a file or a folder's name.
-TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? ([A-Za-z_/]+|[+-]\d{4})")
+# As nbgrader writes it, in a file or a folder's name; it reads names of other zones as UTC.
+TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? (?:UTC|([+-]\d{4}))")
 
 
 class CollectError(ValueError):
@@ -91,13 +92,20 @@ class opened:  # noqa: N801  used as a function
                 raise CollectError(f"{self.source} holds more than {MOST_MEMBERS} files, or one above 64 MB")
             for each in members:
                 path = archive.extract(each, self.scratch)  # which leaves out leading slashes and `..`
-                written = datetime(*each.date_time).timestamp() if each.date_time[0] > 1980 else 0
-                os.utime(path, (written, written))
+                os.utime(path, (seconds_of(each), seconds_of(each)))
         return Path(self.scratch)
 
     def __exit__(self, *_: object) -> None:
         if self.scratch:
             shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def seconds_of(member: zipfile.ZipInfo) -> float:
+    """When a file was changed, by this machine's time zone as zip files have none; 0 where it does not say."""
+    try:
+        return datetime(*member.date_time).timestamp() if member.date_time[0] > 1980 else 0.0
+    except ValueError:
+        return 0.0
 
 
 def notebooks_in(folder: Path) -> tuple[list[Found], list[Path]]:
@@ -144,22 +152,24 @@ def when(found: Found, file_dates: bool = False) -> str:
     if found.naming.startswith("nbgrader") and beside.is_file():
         told = beside.read_text(encoding="utf-8", errors="replace")
     if found.naming.startswith("nbgrader") and (time := TIME.search(told)):
-        return time[0]
+        return as_stamp(datetime.strptime(f"{time[1]} {time[2] or '+0000'}", "%Y-%m-%d %H:%M:%S %z"))
     changed = found.path.stat().st_mtime
-    return f"{datetime.fromtimestamp(changed, UTC):%Y-%m-%d %H:%M:%S} UTC" if file_dates and changed > 0 else ""
+    return as_stamp(datetime.fromtimestamp(changed, UTC)) if file_dates and changed > 0 else ""
 
 
 def placed(found: Found, course: Path, replace: bool, dry: bool, handed_in: str = "") -> str:
     """What was done with a notebook, in words."""
     target = course / "submitted" / found.student / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+    stamp = target.with_name(STAMP)
     if target.is_file() and target.read_bytes() == found.path.read_bytes():
+        if handed_in and not stamp.is_file() and not dry:
+            stamp.write_text(handed_in, encoding="utf-8")
         return "was collected before"
     if target.is_file() and not replace:
         return "is there already and differs; left as it was (--replace takes the new one)"
     if not dry:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(found.path, target)
-        stamp = target.with_name(STAMP)
         stamp.unlink(missing_ok=True)
         if handed_in:
             stamp.write_text(handed_in, encoding="utf-8")

@@ -14,7 +14,6 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,23 +24,11 @@ ASSIGNMENT = "tinymlperf"
 REFERENCE = "TINYMLPERF_REFERENCE"  # perf.checks reads it: whatever a check builds on comes from there
 DATABASE = "TINYMLPERF_GRADEBOOK"  # SQLAlchemy URL of the gradebook; by default DIR/gradebook.db
 CELL_TIMEOUT_S = 60
-DAY_S = 86_400
 STAMP = "timestamp.txt"  # beside a submission: when it was handed in, in nbgrader's form
 
 
 class CourseError(RuntimeError):
     """nbgrader refused something; the message has its own words."""
-
-
-@dataclass(frozen=True)
-class LateRule:
-    """Percent of the points that a late submission loses for each day begun, and the most it can lose."""
-
-    percent_a_day: float = 10.0
-    most_percent: float = 50.0
-
-
-LATE = LateRule()
 
 
 def moment(text: str) -> datetime:
@@ -74,13 +61,12 @@ def source_notebook(text: str) -> Any:
     return notebook
 
 
-def settings(root: Path, sockets: Path, graded: bool = False, late: LateRule = LATE) -> Any:
+def settings(root: Path, sockets: Path, graded: bool = False) -> Any:
     """nbgrader's settings for a course in `root`.
 
     Args:
         sockets: a short absolute path; kernels talk over files there instead of open ports.
         graded: nbgrader runs nothing, but stores what `autograder.grade` has judged.
-        late: what is lost after the due date, if the gradebook has one.
     """
     from nbgrader.converters.autograde import Autograde
     from traitlets.config import Config
@@ -100,18 +86,18 @@ def settings(root: Path, sockets: Path, graded: bool = False, late: LateRule = L
         OnlyLookingIsPassedOver,
     ]
     if graded:
-        _store_what_was_judged(config, root, late)
+        _store_what_was_judged(config, root)
     config.OverwriteCells.add_missing_cells = True  # a deleted check is 0 points, not "no score"
     return config
 
 
-def _store_what_was_judged(config: Any, root: Path, late: LateRule) -> None:
+def _store_what_was_judged(config: Any, root: Path) -> None:
     """Outcomes from DIR/judged in the place of a kernel; feedback without hidden tests; a database by its URL."""
     from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
     from nbgrader.converters.autograde import Autograde
     from nbgrader.preprocessors import CheckCellMetadata, Execute, GetGrades
 
-    from autograder.grading.preprocessors import LostByDay, Replayed, WithoutHiddenTests
+    from autograder.grading.preprocessors import Replayed, WithoutHiddenTests
 
     # A rebuilt notebook has the release's metadata; to check that again is half of what nbgrader costs.
     steps = [step for step in Autograde.autograde_preprocessors.default() if step is not CheckCellMetadata]
@@ -121,16 +107,14 @@ def _store_what_was_judged(config: Any, root: Path, late: LateRule) -> None:
     config.GenerateFeedback.preprocessors = [GetGrades, WithoutHiddenTests, CSSHTMLHeaderPreprocessor]
     config.Exporter.optimistic_validation = True  # once, after the last step
     config.Replayed.folder = str(root / "judged")
-    config.AssignLatePenalties.plugin_class = LostByDay
-    config.LostByDay.percent_a_day, config.LostByDay.most_percent = late.percent_a_day, late.most_percent
     config.CourseDirectory.submitted_directory = "rebuilt"
     if DATABASE in os.environ:
         config.CourseDirectory.db_url = os.environ[DATABASE]
 
 
 @contextlib.contextmanager
-def nbgrader_course(root: Path, graded: bool = False, late: LateRule = LATE) -> Iterator[Any]:
-    """nbgrader's API for the course in `root`, while the environment is as grading needs it; the rest as above."""
+def nbgrader_course(root: Path, graded: bool = False) -> Iterator[Any]:
+    """nbgrader's API for the course in `root`, while the environment is as grading needs it; `graded` as above."""
     with _tools_on_path(), tempfile.TemporaryDirectory(prefix="nbg") as sockets, warnings.catch_warnings():
         # SQLAlchemy says that nbgrader asks closed sessions; nothing of ours, and harmless.
         warnings.filterwarnings("ignore", module=r"nbgrader|sqlalchemy|alembic")
@@ -139,7 +123,7 @@ def nbgrader_course(root: Path, graded: bool = False, late: LateRule = LATE) -> 
         from sqlalchemy.exc import SAWarning
 
         warnings.filterwarnings("ignore", category=SAWarning)
-        config = settings(root, Path(sockets), graded, late)
+        config = settings(root, Path(sockets), graded)
         api = NbGraderAPI(CourseDirectory(config=config), config=config)
         api.log.setLevel(logging.WARNING)
         yield api

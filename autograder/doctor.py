@@ -19,7 +19,7 @@ from pathlib import Path
 
 from autograder.course import DATABASE
 
-NEEDED = ("nbgrader", "nbformat", "jupytext", "distributed", "sqlalchemy", "matplotlib", "ipywidgets")
+NEEDED = ("nbgrader", "nbformat", "jupytext", "distributed", "sqlalchemy", "matplotlib", "ipywidgets", "tqdm")
 
 
 @dataclass(frozen=True)

@@ -25,16 +25,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run every entry once. 0 all were run, 2 there is nothing to run."""
+    """Run every entry once. 0 all are ranked, 1 not all of them, 2 there is nothing to run."""
     entries = sorted(path for path in options.folder.iterdir() if path.is_dir()) if options.folder.is_dir() else []
     if not entries:
         raise ValueError(f"{options.folder} holds no entry folders; give the folder in which each team has one")
     store, seed = Store(options.store), secrets.randbits(63) if options.seed is None else options.seed
     print(f"the seed's sha256 is {hashlib.sha256(str(seed).encode()).hexdigest()}: publish it now")
-    for folder in with_bar(entries, len(entries), " entries"):
-        result = referee(folder, seed=seed, budget_s=options.budget)
-        if result["event_name"]:
-            result = store.append(result | {"final": True})
-        say(f"{folder.name}: {as_line(result)}")
-    print(f"the seed was {seed}")
-    return 0
+    refused = 0
+    try:
+        for folder in with_bar(entries, len(entries), " entries"):
+            result = referee(folder, seed=seed, budget_s=options.budget)
+            refused += not result["ranked"]
+            if result["event_name"]:
+                result = store.append(result | {"final": True})
+            say(f"{folder.name}: {as_line(result)}")
+    finally:
+        print(f"the seed was {seed}")
+    return 1 if refused else 0

@@ -15,7 +15,6 @@ import compileall
 import hashlib
 import io
 import json
-import math
 import os
 import shutil
 import sys
@@ -31,17 +30,13 @@ from typing import Any
 
 from autograder.course import (
     ASSIGNMENT,
-    DAY_S,
-    LATE,
-    STAMP,
-    LateRule,
     add_source,
     make_release,
-    moment,
     nbgrader_course,
     read_source,
     reference_path,
 )
+from autograder.late import LateRule, due_moment, rule_of, settle
 from autograder.terminal import say, with_bar
 from tinytorch.export import ROOT, placeholder_text
 
@@ -79,10 +74,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--due", metavar="TIME", help="ISO date or time, kept in the gradebook; none: as kept there"
     )
-    late = "percent of the points that each day begun after the due date costs (default: %(default)g)"
-    parser.add_argument("--late", type=_percent, default=LATE.percent_a_day, metavar="PERCENT", help=late)
-    most = "percent that all of them cost at most (default: %(default)g)"
-    parser.add_argument("--late-most", type=_percent, default=LATE.most_percent, metavar="PERCENT", help=most)
+    late = "percent of the points that each day begun after the due date costs, kept for later runs (first: 10)"
+    parser.add_argument("--late", type=_percent, metavar="PERCENT", help=late)
+    most = "percent that all of them cost at most, kept for later runs (first: 50)"
+    parser.add_argument("--late-most", type=_percent, metavar="PERCENT", help=most)
 
 
 def _percent(text: str) -> float:
@@ -96,8 +91,8 @@ def run(options: argparse.Namespace) -> int:
     """Print a line for each student. 0 all graded, 1 not all of them."""
     course = options.course.resolve()
     chosen = submissions_of(course, options.students)
-    due = None if options.due is None else moment(options.due)
-    late = LateRule(options.late, options.late_most)
+    due = None if options.due is None else due_moment(options.due)
+    late = rule_of(course, options.late, options.late_most)
     rows = grade(course, options.students, options.force, options.workers, options.scheduler, due, late)
     failed = 0
     for student, score, notes in with_bar(rows, len(chosen), " students"):
@@ -113,24 +108,29 @@ def grade(
     workers: int = 1,
     scheduler: str | None = None,
     due: datetime | None = None,
-    late: LateRule = LATE,
+    late: LateRule | None = None,
 ) -> Iterator[tuple[str, float | None, list[str]]]:
     """Student, points after what being late costs, and what was noticed, as each is written to the gradebook.
 
     Args:
         due: is kept in the gradebook; without it the date that is there holds, if there is one.
+        late: by default the course's.
 
     Raises:
         GradeError: nothing was submitted, or not by one of `students`.
     """
     chosen = submissions_of(course, students)
-    with nbgrader_course(course, graded=True, late=late) as api:
+    with nbgrader_course(course, graded=True) as api:
         kit = kit_of(api, course)
         if due is not None:
             with api.gradebook as gradebook:
                 gradebook.update_or_create_assignment(ASSIGNMENT, duedate=due)
         for student, judgement in judgements(chosen, kit, course / JUDGED, force, workers, scheduler):
-            score, lateness = recorded(api, course, student, judgement)
+            if not recorded(api, course, student, judgement, force):
+                yield student, None, judgement["notes"]
+                continue
+            with api.gradebook as gradebook:
+                score, lateness = settle(gradebook, course, student, late or rule_of(course))
             yield student, score, lateness + judgement["notes"]
 
 
@@ -326,36 +326,33 @@ def _keep(path: Path, judgement: Mapping[str, Any]) -> None:
 # -- writing: one hand ---------------------------------------------------------------------------------
 
 
-def recorded(api: Any, course: Path, student: str, judgement: Mapping[str, Any]) -> tuple[float | None, list[str]]:
-    """Points in the gradebook, written now if they do not stand there; None where nbgrader would not."""
+def recorded(api: Any, course: Path, student: str, judgement: Mapping[str, Any], force: bool) -> bool:
+    """Is it in the gradebook? Written now if it does not stand there; False where nbgrader would not."""
     kept = course / JUDGED / f"{student}.written"
-    mark = mark_of(api, judgement, course / "submitted" / student / ASSIGNMENT / STAMP)
-    if not stands(api, course, student, kept, mark):
-        kept.unlink(missing_ok=True)
-        if not written(api, course, student, judgement):
-            return None, []
+    told = json.dumps([judgement["notebook"], judgement["outcomes"], str(api.coursedir.db_url)], sort_keys=True)
+    mark = hashlib.sha256(told.encode()).hexdigest()
+    if not force and stands(api, course, student, kept, mark):
+        return True
+    kept.unlink(missing_ok=True)
+    done = written(api, course, student, judgement)
+    if done:
         kept.write_text(mark, encoding="utf-8")
-    return points_of(api, student)
-
-
-def mark_of(api: Any, judgement: Mapping[str, Any], stamp: Path) -> str:
-    """Of all that a written grade depends on, but for what a person gave and being late."""
-    when = stamp.read_text(encoding="utf-8", errors="replace") if stamp.is_file() else ""
-    return hashlib.sha256(f"{judgement['key']} {when} {api.coursedir.db_url}".encode()).hexdigest()
+    return done
 
 
 def stands(api: Any, course: Path, student: str, kept: Path, mark: str) -> bool:
-    """Does the gradebook hold just this grade? Not if late: points that a person gave change what is lost."""
+    """Was just this written before, and is it there?"""
     from nbgrader.api import MissingEntry
 
-    if not kept.is_file() or kept.read_text(encoding="utf-8") != mark:
-        return False
     page = course / "autograded" / student / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
+    if not (page.is_file() and kept.is_file() and kept.read_text(encoding="utf-8") == mark):
+        return False
     with api.gradebook as gradebook:
         try:
-            return page.is_file() and gradebook.find_submission(ASSIGNMENT, student).total_seconds_late == 0
+            gradebook.find_submission(ASSIGNMENT, student)
         except MissingEntry:
             return False
+    return True
 
 
 def written(api: Any, course: Path, student: str, judgement: Mapping[str, Any]) -> bool:
@@ -364,19 +361,7 @@ def written(api: Any, course: Path, student: str, judgement: Mapping[str, Any]) 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / f"{ASSIGNMENT}.ipynb").write_text(judgement["notebook"], encoding="utf-8")
-    stamp = course / "submitted" / student / ASSIGNMENT / STAMP
-    if stamp.is_file():
-        shutil.copy(stamp, folder)
     result = api.autograde(ASSIGNMENT, student, force=True)
     if not result["success"]:
         print(f"{student}: nbgrader says {str(result.get('error'))[-500:]}", file=sys.stderr)
     return bool(result["success"])
-
-
-def points_of(api: Any, student: str) -> tuple[float, list[str]]:
-    """In the gradebook, after what being late costs, and that in words."""
-    with api.gradebook as gradebook:
-        stored = gradebook.find_submission(ASSIGNMENT, student)
-        lost = stored.late_submission_penalty or 0.0
-        days = math.ceil(stored.total_seconds_late / DAY_S)
-        return float(stored.score - lost), [f"{lost:g} points lost, day {days} after the due date"] if days else []

@@ -9,17 +9,19 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from tqdm import tqdm
-
 Item = TypeVar("Item")
 
 
 def with_bar(items: Iterable[Item], total: int, unit: str) -> Iterator[Item]:
     """The items, counted by a bar with the time that is left."""
+    from tqdm import tqdm  # here: `doctor` must start without it, to say that it is missing
+
     yield from tqdm(items, total=total, unit=unit, disable=None, leave=False, smoothing=0.1)
 
 
 def say(line: str) -> None:
     """A line above the bar, at once."""
+    from tqdm import tqdm
+
     tqdm.write(line)
     sys.stdout.flush()

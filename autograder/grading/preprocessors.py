@@ -1,4 +1,4 @@
-"""What nbgrader calls in the place of its own: `Replayed` for a kernel, `WithoutHiddenTests`, `LostByDay`.
+"""What nbgrader calls in the place of its own: `Replayed` instead of a kernel, `WithoutHiddenTests` in feedback.
 
 Does not: run or decide anything; `rebuild`, `screen` and `judge` have, before nbgrader is asked.
 """
@@ -6,16 +6,13 @@ Does not: run or decide anything; `rebuild`, `screen` and `judge` have, before n
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 import nbformat
-from nbgrader.plugins import LateSubmissionPlugin
 from nbgrader.preprocessors import ClearHiddenTests, NbGraderPreprocessor
-from traitlets import Float, Unicode
+from traitlets import Unicode
 
-from autograder.course import DAY_S, LateRule
 from autograder.grading.judge import Outcome
 
 
@@ -60,15 +57,3 @@ class WithoutHiddenTests(ClearHiddenTests):  # type: ignore[misc]  # nbgrader ha
                 if output.output_type == "error":
                     output.traceback = [f"{output.ename}: {output.evalue}"]
         return cell, resources
-
-
-class LostByDay(LateSubmissionPlugin):  # type: ignore[misc]  # nbgrader has no types
-    """A share of the points for each day begun after the due date, as `course.LateRule` says."""
-
-    percent_a_day = Float(LateRule.percent_a_day).tag(config=True)
-    most_percent = Float(LateRule.most_percent).tag(config=True)
-
-    def late_submission_penalty(self, student_id: str, score: float, total_seconds_late: float) -> float:
-        """nbgrader's interface: points to take off."""
-        days = math.ceil(total_seconds_late / DAY_S)
-        return score * min(self.most_percent, days * self.percent_a_day) / 100

@@ -255,6 +255,15 @@ def test_each_day_begun_after_the_due_date_costs_a_tenth(made, graded, tmp_path,
     assert scores == pytest.approx({"perfect": FULL, "empty": 0, "mistake dense ranks": late})
     assert main([*grade, "--late", "100", "--late-most", "100"]) == 0
     assert "points lost, day 2 after the due date" in capsys.readouterr().out, "the date is in the gradebook"
+    assert main(grade) == 0 and "mistake dense ranks                0   " in capsys.readouterr().out, (
+        "and the rule"
+    )
+    with nbgrader_course(course, graded=True) as api, api.gradebook as gradebook:
+        gradebook.grant_extension(ASSIGNMENT, "mistake dense ranks", days=2)
+    assert main(grade) == 0
+    assert f"{expected['mistake dense ranks']:g}   " in capsys.readouterr().out, (
+        "an extension gives the points back"
+    )
 
 
 def part_of(root, folder, students):
