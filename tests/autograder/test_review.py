@@ -93,7 +93,7 @@ def test_the_finals_run_every_entry_under_one_seed_that_was_committed_to(tmp_pat
         save_entry(model, tmp_path / "entries" / team, team, "mlp_sprint")
     (tmp_path / "entries" / "Cats" / "notes.txt").write_text("hello")
     url = str(tmp_path / "finals.sqlite")
-    assert main(["finals", str(tmp_path / "entries"), url, "--budget", "0.1", "--seed", "11"]) == 0
+    assert main(["finals", str(tmp_path / "entries"), url, "--budget", "0.1", "--seed", "11"]) == 1
     out = capsys.readouterr().out
     assert hashlib.sha256(b"11").hexdigest() in out.splitlines()[0]
     assert "Cats: not ranked: unexpected 'notes.txt'" in out and "the seed was 11" in out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import sysconfig
@@ -108,6 +109,18 @@ def test_a_worker_that_dies_is_told_from_one_that_hangs(monkeypatch):
         with workers(Setup(broken, {})) as (worker,), pytest.raises(WorkerError) as caught:
             worker.call(sandbox.protocol.PREDICT, (ONES,), [(2, 10)])
         assert caught.value.check == check
+
+
+def test_nothing_that_is_asked_of_a_dead_worker_is_an_error_of_ours():
+    with workers(Setup(PLAIN, {})) as (worker,):
+        worker.kill()
+        with pytest.raises(WorkerError):
+            worker.call(sandbox.protocol.PREDICT, (ONES,), [(2, 10)])
+        for ask in (worker.pause, worker.resume, worker.cpu_s, worker.waited_s):
+            with contextlib.suppress(
+                WorkerError
+            ):  # or it is no error at all, as long as the kernel keeps its number
+                ask()
 
 
 def comes_to_rest(worker, looks=200_000, in_a_row=2000):
