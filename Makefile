@@ -14,7 +14,8 @@ export NUMBA_NUM_THREADS := 1
 
 # Two of the referee's tests at the same time would share the one core that it keeps itself to; the others
 # beside them make both halves equally long.
-TIMED := $(patsubst %,tests/autograder/test_%.py,cheats honest referee review walls judge)
+TIMED := $(patsubst %,tests/autograder/test_%.py,cheats honest referee review walls judge) \
+	tests/notebook/test_grading.py tests/notebook/test_nbgrader.py
 
 .DEFAULT_GOAL := help
 .PHONY: help compete test lab clean environment
