@@ -148,11 +148,11 @@ def when(found: Found, file_dates: bool = False) -> str:
 
     A file beside the notebook is believed in nbgrader's layouts alone: elsewhere a student may have put it there.
     """
-    beside, told = found.path.with_name(STAMP), found.path.parent.name
-    if found.naming.startswith("nbgrader") and beside.is_file():
-        told = beside.read_text(encoding="utf-8", errors="replace")
-    if found.naming.startswith("nbgrader") and (time := TIME.search(told)):
-        return as_stamp(datetime.strptime(f"{time[1]} {time[2] or '+0000'}", "%Y-%m-%d %H:%M:%S %z"))
+    if found.naming.startswith("nbgrader"):
+        beside = found.path.with_name(STAMP)
+        told = beside.read_text(encoding="utf-8", errors="replace") if beside.is_file() else found.path.parent.name
+        if time := TIME.search(told):
+            return as_stamp(datetime.strptime(f"{time[1]} {time[2] or '+0000'}", "%Y-%m-%d %H:%M:%S %z"))
     changed = found.path.stat().st_mtime
     return as_stamp(datetime.fromtimestamp(changed, UTC)) if file_dates and changed > 0 else ""
 

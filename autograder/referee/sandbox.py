@@ -69,9 +69,7 @@ def environment(setup: Setup) -> dict[str, str]:
     """All that a worker's environment holds: the same for the baseline and every entry, and nothing of ours."""
     fixed = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0", "HOME": "/", "TMPDIR": "/"}
     fixed |= dict.fromkeys(THREADS, "1")
-    fixed["TINYTORCH_MACHINE_CODE"] = (
-        "read"  # what this process compiled of the library need not be compiled again
-    )
+    fixed["TINYTORCH_MACHINE_CODE"] = "read"  # what was compiled of the library need not be compiled again
     return fixed | {name: os.environ[name] for name in KEPT if name in os.environ} | dict(setup.environment)
 
 
