@@ -24,7 +24,8 @@ from tinytorch.perf.workloads.events import Event
 from tinytorch.perf.workloads.scenarios import PROMPT, speed_cases
 
 LEAST_ROUNDS, MOST_ROUNDS = 12, 60
-SHORTEST_S, LONGEST_S = 2e-4, 5e-3  # of a block; the CPU clock is exact, so shorter ones than in practice do
+SHORTEST_S, LONGEST_S = 5e-4, 5e-3  # of a block
+WARM_UPS = 2  # before a block, untimed: the first call after the other side's turn takes twice as long
 MOST_TASKS = 48  # in a block: every answer is kept to be graded
 TARGET = 0.01
 SLOWEST = 20.0  # times the baseline: slower entries are not worth minutes of timing
@@ -46,6 +47,19 @@ class Graded:
         self.kinds.append(kind)
         self.batches.append(batch)
         self.logits.append(logits.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Block:
+    """Tasks of one side that are timed right after each other."""
+
+    tasks: int
+    warm_ups: int  # more of them that come first and are not timed, though graded
+
+
+def warm_ups(task_s: float) -> int:
+    """How many a block needs: what caches cost the first calls is nothing to a task of LONGEST_S."""
+    return WARM_UPS if task_s < SHORTEST_S else int(task_s < LONGEST_S)
 
 
 @dataclass(frozen=True)
@@ -154,12 +168,12 @@ class Match:
 
     # -- rounds ------------------------------------------------------------------------------------------
 
-    def calibrate(self) -> dict[str, tuple[int, int]]:
-        """How many tasks of each kind make a block, for both sides; every call is graded like all others."""
-        sizes = {}
+    def calibrate(self) -> dict[str, tuple[Block, Block]]:
+        """What makes a block of each kind, for both sides; every call is graded like all others."""
+        blocks = {}
         for kind, play in self._cases.items():
             self._hear(kind)
-            batches = [self.source.batch(self._size(kind)) for _ in range(3)]
+            batches = [self.source.batch(self._size(kind)) for _ in range(WARM_UPS + 3)]
             least = [
                 min(sum(self._net(play(player, batch)).values()) for batch in batches) for player in self.players
             ]
@@ -169,9 +183,12 @@ class Match:
                     f"'{kind}' takes {least[1]:.2g} s, over {SLOWEST:.0f} times the baseline's {least[0]:.2g} s",
                     self.players[1].worker.name,
                 )
-            first, second = block_sizes(least[0], least[1], SHORTEST_S, LONGEST_S)
-            sizes[kind] = min(first, MOST_TASKS), min(second, MOST_TASKS)
-        return sizes
+            sizes = block_sizes(least[0], least[1], SHORTEST_S, LONGEST_S)
+            baseline, entry = (
+                Block(min(size, MOST_TASKS), warm_ups(seconds)) for size, seconds in zip(sizes, least, strict=True)
+            )
+            blocks[kind] = baseline, entry
+        return blocks
 
     def _hear(self, kind: str) -> None:
         for case, seconds in self._listen(kind).items():
@@ -181,14 +198,14 @@ class Match:
         """Rounds until the interval is narrow enough or the budget is spent, at least `least`."""
         for player in self.players:
             self._rebuild(player)
-        sizes = self.calibrate()
-        slice_s = max(5e-3, budget_s / 20 / len(sizes))
+        blocks = self.calibrate()
+        slice_s = max(5e-3, budget_s / 20 / len(blocks))
         rounds: list[Round] = []
         end = time.perf_counter() + budget_s
         cases = speed_cases(self.event)
         while len(rounds) < least or (time.perf_counter() < end and len(rounds) < MOST_ROUNDS):
             try:
-                rounds.append(self.round(sizes, slice_s, len(rounds)))
+                rounds.append(self.round(blocks, slice_s, len(rounds)))
             except WorkerError as error:
                 self._after_death(error)
             if len(rounds) >= least and is_settled(rounds, cases, TARGET):
@@ -208,7 +225,7 @@ class Match:
         player.court.give(player.worker)
         player.worker.build()
 
-    def round(self, sizes: Mapping[str, tuple[int, int]], slice_s: float, number: int) -> Round:
+    def round(self, blocks: Mapping[str, tuple[Block, Block]], slice_s: float, number: int) -> Round:
         """Both models at new places, then pairs of every kind of task for `slice_s` each."""
         wall = time.perf_counter()
         for player in self.players:
@@ -221,7 +238,7 @@ class Match:
         pairs: dict[str, list[tuple[float, float]]] = {}
         with no_garbage_collection():
             for kind in self._cases:
-                self._pairs(kind, sizes[kind], slice_s, pairs)
+                self._pairs(kind, blocks[kind], slice_s, pairs)
         baseline, entry = (self._used(*each) for each in zip(self.players, before, strict=True))
         self.usage.append((baseline, entry))
         waited_s = baseline.waited_s + entry.waited_s
@@ -230,7 +247,7 @@ class Match:
     def _pairs(
         self,
         kind: str,
-        sizes: tuple[int, int],
+        blocks: tuple[Block, Block],
         slice_s: float,
         pairs: dict[str, list[tuple[float, float]]],
     ) -> None:
@@ -238,9 +255,10 @@ class Match:
         first = True
         while first or time.perf_counter() < end:
             first = False
-            batches = [self.source.batch(self._size(kind)) for _ in range(max(sizes))]
+            most = max(block.warm_ups + block.tasks for block in blocks)
+            batches = [self.source.batch(self._size(kind)) for _ in range(most)]
             order = (0, 1) if self.rng.random() < 0.5 else (1, 0)
-            net = {side: self._block(kind, self.players[side], batches, sizes[side]) for side in order}
+            net = {side: self._block(kind, self.players[side], batches, blocks[side]) for side in order}
             for case in net[0]:
                 pair = net[0][case], net[1][case]
                 if case.startswith("head"):
@@ -248,13 +266,16 @@ class Match:
                 else:
                     pairs.setdefault(case, []).append(pair)
 
-    def _block(self, kind: str, player: Player, batches: Sequence[Batch], size: int) -> Times:
-        """Mean net seconds of `size` tasks, by case."""
+    def _block(self, kind: str, player: Player, batches: Sequence[Batch], block: Block) -> Times:
+        """Mean net seconds of a block's tasks, by case."""
         total: Times = {}
-        for batch in batches[:size]:
-            for case, seconds in self._cases[kind](player, batch).items():
+        play = self._cases[kind]
+        for batch in batches[: block.warm_ups]:
+            play(player, batch)
+        for batch in batches[block.warm_ups : block.warm_ups + block.tasks]:
+            for case, seconds in play(player, batch).items():
                 total[case] = total.get(case, 0.0) + seconds
-        return self._net({case: seconds / size for case, seconds in total.items()})
+        return self._net({case: seconds / block.tasks for case, seconds in total.items()})
 
     def _counters(self, player: Player) -> Usage:
         worker = player.worker

@@ -126,10 +126,15 @@ def test_a_model_comes_back_after_any_combination_of_verbs(event, tmp_path):
     assert np.array_equal(again.predict(probe), model.predict(probe))
 
 
-@pytest.mark.parametrize(
-    "change", [("MLP(", "print(MLP("), ("(784, 4)", "(9 ** 9 ** 9,)"), ("import numpy as np", "import os")]
-)
-def test_only_what_save_entry_wrote_is_rebuilt_in_this_process(folder, change):
+PLAIN = [("MLP(", "print(MLP("), ("(4,)", "(9 ** 9 ** 9,)"), ("(4,)", "(9999,)"), ("return model", "return 1")]
+SHAPED = [("(784, 3)", "(9 ** 9 ** 9,)"), ("import numpy as np", "import os"), ("(3,)", "(999999, 999999)")]
+
+
+@pytest.mark.parametrize(("change", "pruned"), [(change, False) for change in PLAIN] + [(c, True) for c in SHAPED])
+def test_only_what_save_entry_wrote_is_rebuilt_in_this_process(folder, change, pruned):
+    if pruned:
+        fewer = apply_pruning(MLP(hidden=(4,)), 0.25, structured=True, fine_tune=False)
+        save_entry(apply_quantization(fewer), folder, "Owls", "mlp_sprint")
     text = (folder / "submission.py").read_text()
     assert rebuilt(load_entry(folder)) is not None and change[0] in text
     (folder / "submission.py").write_text(text.replace(*change))

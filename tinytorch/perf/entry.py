@@ -246,9 +246,11 @@ def _array(name: str, raw: bytes) -> np.ndarray:
 
 # -- reading back what save_entry wrote ----------------------------------------------------------------
 
-NUMBER = r"\d{1,4}"
+NUMBER, SIZE = r"\d{1,4}", r"\d{1,3}"
 NUMBERS = rf"\((?:{NUMBER}(?:, {NUMBER})*,?)?\)"  # no way to match twice: it is tried on students' text
-ARGUMENT = rf"(?:hidden={NUMBERS}|algorithm='\w+'|[a-z]+={NUMBER})"
+WIDTHS = rf"\({SIZE}(?:, {SIZE}){{0,7}},?\)"
+# Arguments of networks that fit into memory, whatever the numbers are.
+ARGUMENT = rf"(?:hidden={WIDTHS}|algorithm='\w+'|blocks=\d|(?:stride|symbols|context|width|heads)={SIZE})"
 VERB = r"    model = (?:add_custom_kernels\(model, version=[0-4]\)|add_kv_cache\(model\))\n"
 
 
@@ -257,15 +259,16 @@ def rebuilt(entry: Entry) -> Network | None:
 
     Such a file is ours, whoever hands it in: nothing of it but numbers can differ, so it may run in this process.
     """
-    name, line = rf"'[\w.]+': {NUMBERS},\n", r"from tinytorch\.core\.\w+ import \w+"
-    pattern = _pattern(
+    line = r"from tinytorch\.core\.\w+ import \w+"
+    common = dict(
         title=r"(MLP|CNN|CharTransformer)",
         imports=rf"{line}(?:\n{line})*",
-        shapes=rf"\{{\n(?:    {name})+\}}",
         make=rf"(?:MLP|CNN|CharTransformer)\({ARGUMENT}(?:, {ARGUMENT})*\)",
         verbs=f"(?:{VERB})*",
     )
-    if not re.fullmatch(pattern, entry.source):
+    shapes = rf"\{{\n(?:    '[\w.]+': {NUMBERS},\n)+\}}"
+    plain, shaped = _pattern(SUBMISSION, **common), _pattern(SHAPED_SUBMISSION, **common, shapes=shapes)
+    if not re.fullmatch(f"{plain}|{shaped}", entry.source):
         return None
     scope: dict[str, Any] = {}
     try:
@@ -275,10 +278,10 @@ def rebuilt(entry: Entry) -> Network | None:
         return None
 
 
-def _pattern(**parts: str) -> str:
-    """SUBMISSION as a regular expression, its gaps filled by expressions."""
+def _pattern(template: str, **parts: str) -> str:
+    """A template as a regular expression, its gaps filled by expressions."""
     marks = {name: f"@{name}@" for name in parts}
-    text = re.escape(SUBMISSION.format(**marks))
+    text = re.escape(template.format(**marks))
     for name, mark in marks.items():
         text = text.replace(re.escape(mark), parts[name])
     return text
@@ -287,6 +290,17 @@ def _pattern(**parts: str) -> str:
 # -- writing -------------------------------------------------------------------------------------------
 
 SUBMISSION = '''"""{title}, as save_entry wrote it: the network, its weights, then its kernels."""
+
+{imports}
+
+
+def build(weights):
+    model = {make}
+    model.load_state_dict(weights)
+{verbs}    return model
+'''
+
+SHAPED_SUBMISSION = '''"""{title}, as save_entry wrote it: the network, its weights in their forms, kernels."""
 
 import numpy as np
 
@@ -347,42 +361,46 @@ def _source(model: Any) -> str:
             f"{type(model).__name__} is no model of the library; write submission.py with build(weights) for it, "
             f"and its arrays with np.savez"
         )
-    verbs, imports = (
-        "",
-        [
-            "from tinytorch.core.compact import CompactParameter",
-            "from tinytorch.core.layers import Parameter",
-            f"from tinytorch.core.models import {type(model).__name__}",
-        ],
-    )
+    verbs, imports = "", [f"from tinytorch.core.models import {type(model).__name__}"]
     if model.engine is not None:
-        imports.insert(0, "from tinytorch.core.acceleration import add_custom_kernels")
+        imports.append("from tinytorch.core.acceleration import add_custom_kernels")
         verbs += f"    model = add_custom_kernels(model, version={model.engine.version})\n"
     if getattr(model, "generator", None) is not None:
-        imports.insert(1 if verbs else 0, "from tinytorch.core.caching import add_kv_cache")
+        imports.append("from tinytorch.core.caching import add_kv_cache")
         verbs += "    model = add_kv_cache(model)\n"
-    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    lines = "\n".join(f"    {name!r}: {shape}," for name, shape in shapes.items())
-    return SUBMISSION.format(
-        title=type(model).__name__,
-        imports="\n".join(imports),
-        shapes=f"{{\n{lines}\n}}",
-        make=_make(model),
-        verbs=verbs,
-    )
+    arguments = _arguments(model)
+    make = f"{type(model).__name__}({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"
+    parts = dict(title=type(model).__name__, make=make, verbs=verbs)
+    shapes = _shapes(model)
+    if shapes == _shapes(type(model)(**arguments)):
+        return SUBMISSION.format(imports="\n".join(sorted(imports)), **parts)
+    imports += [
+        "from tinytorch.core.compact import CompactParameter",
+        "from tinytorch.core.layers import Parameter",
+    ]
+    lines = "\n".join(f"    {name!r}: {shape}," for name, (shape, _) in shapes.items())
+    return SHAPED_SUBMISSION.format(imports="\n".join(sorted(imports)), shapes=f"{{\n{lines}\n}}", **parts)
 
 
-def _make(model: Network) -> str:
-    """The call that makes a network of the same layers; shapes are set afterwards."""
+def _shapes(model: Network) -> dict[str, tuple[tuple[int, ...], type]]:
+    """Shape and kind of every parameter."""
+    return {name: (tuple(parameter.shape), type(parameter)) for name, parameter in model.named_parameters()}
+
+
+def _arguments(model: Network) -> dict[str, Any]:
+    """With which a network of the same layers is made; pruned ones get their shapes afterwards."""
     if isinstance(model, MLP):
         hidden = tuple(layer.weight.shape[1] for layer in model.network.layers if hasattr(layer, "weight"))[:-1]
-        return f"MLP(hidden={hidden}, stride={model.stride})"
+        return {"hidden": hidden, "stride": model.stride}
     if isinstance(model, CNN):
         convolution = next(layer for layer in model.network.layers if hasattr(layer, "algorithm"))
-        return f"CNN(algorithm={convolution.algorithm!r})"
+        return {"algorithm": convolution.algorithm}
     assert isinstance(model, CharTransformer)
     symbols, width = model.symbol.weight.shape
-    return (
-        f"CharTransformer(symbols={symbols}, context={model.context}, width={width}, "
-        f"blocks={len(model.blocks)}, heads={model.heads})"
-    )
+    return {
+        "symbols": symbols,
+        "context": model.context,
+        "width": width,
+        "blocks": len(model.blocks),
+        "heads": model.heads,
+    }
