@@ -95,6 +95,7 @@ class Match:
         self.graded = Graded()
         self.usage: list[tuple[Usage, Usage]] = []
         self.echoes: dict[str, list[float]] = {}
+        self._answers: list[tuple[str, Batch, np.ndarray]] = []
         self._cases = self._playable()
 
     # -- cases: what is timed, and how one task of it is played ------------------------------------------
@@ -116,8 +117,7 @@ class Match:
     def _predict(self, player: Player, batch: Batch) -> Times:
         kind = f"batch {len(batch.inputs)}"
         logits, seconds = player.predict(batch.inputs)
-        if player is self.players[1]:
-            self.graded.keep(kind, batch, logits)
+        self._answers.append((kind, batch, logits))
         return {kind: seconds}
 
     def _generate(self, player: Player, batch: Batch) -> Times:
@@ -129,8 +129,7 @@ class Match:
     def _chain(self, player: Player, batch: Batch) -> Times:
         """The chain's times by operation; the head's is kept beside, since no discipline counts it."""
         logits, spent = player.chain(batch.inputs)
-        if player is self.players[1]:
-            self.graded.keep(f"chain, batch {len(batch.inputs)}", batch, logits)
+        self._answers.append((f"chain, batch {len(batch.inputs)}", batch, logits))
         times: Times = {}
         for name, seconds in spent.items():
             case = f"{CASE_OF.get(name, name)}, batch {len(batch.inputs)}"
@@ -171,11 +170,12 @@ class Match:
     def calibrate(self) -> dict[str, tuple[Block, Block]]:
         """What makes a block of each kind, for both sides; every call is graded like all others."""
         blocks = {}
-        for kind, play in self._cases.items():
+        for kind in self._cases:
             self._hear(kind)
             batches = [self.source.batch(self._size(kind)) for _ in range(WARM_UPS + 3)]
             least = [
-                min(sum(self._net(play(player, batch)).values()) for batch in batches) for player in self.players
+                min(sum(self._net(times).values()) for times in self._play(kind, player, batches))
+                for player in self.players
             ]
             if least[1] > SLOWEST * least[0] + CALL_S / 10:
                 raise WorkerError(
@@ -230,9 +230,9 @@ class Match:
         wall = time.perf_counter()
         for player in self.players:
             self._rebuild(player)
-        for kind, play in self._cases.items():
+        for kind in self._cases:
             for player in self.players:  # not timed: caches fill; graded all the same
-                play(player, self.source.batch(self._size(kind)))
+                self._play(kind, player, [self.source.batch(self._size(kind))])
             self._hear(kind)
         before = [self._counters(player) for player in self.players]
         pairs: dict[str, list[tuple[float, float]]] = {}
@@ -269,13 +269,20 @@ class Match:
     def _block(self, kind: str, player: Player, batches: Sequence[Batch], block: Block) -> Times:
         """Mean net seconds of a block's tasks, by case."""
         total: Times = {}
-        play = self._cases[kind]
-        for batch in batches[: block.warm_ups]:
-            play(player, batch)
-        for batch in batches[block.warm_ups : block.warm_ups + block.tasks]:
-            for case, seconds in play(player, batch).items():
+        played = self._play(kind, player, batches[: block.warm_ups + block.tasks])
+        for times in played[block.warm_ups :]:
+            for case, seconds in times.items():
                 total[case] = total.get(case, 0.0) + seconds
         return self._net({case: seconds / block.tasks for case, seconds in total.items()})
+
+    def _play(self, kind: str, player: Player, batches: Sequence[Batch]) -> list[Times]:
+        """A task for each batch. The entry's answers are kept after all of them, so that its caches stay warm."""
+        self._answers = []
+        times = [self._cases[kind](player, batch) for batch in batches]
+        if player is self.players[1]:
+            for answer in self._answers:
+                self.graded.keep(*answer)
+        return times
 
     def _counters(self, player: Player) -> Usage:
         worker = player.worker
