@@ -66,7 +66,7 @@ def settings(root: Path, sockets: Path, graded: bool = False) -> Any:
 
     Args:
         sockets: a short absolute path; kernels talk over files there instead of open ports.
-        graded: nbgrader runs nothing, but stores what `autograder.grade` has judged.
+        graded: nbgrader runs nothing; it keeps what `autograder.grade` has judged, and writes feedback of it.
     """
     from nbgrader.converters.autograde import Autograde
     from traitlets.config import Config
@@ -86,28 +86,19 @@ def settings(root: Path, sockets: Path, graded: bool = False) -> Any:
         OnlyLookingIsPassedOver,
     ]
     if graded:
-        _store_what_was_judged(config, root)
+        _after_judging(config)
     config.OverwriteCells.add_missing_cells = True  # a deleted check is 0 points, not "no score"
     return config
 
 
-def _store_what_was_judged(config: Any, root: Path) -> None:
-    """Outcomes from DIR/judged in the place of a kernel; feedback without hidden tests; a database by its URL."""
+def _after_judging(config: Any) -> None:
+    """Feedback without hidden tests; a database by its URL."""
     from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
-    from nbgrader.converters.autograde import Autograde
-    from nbgrader.preprocessors import CheckCellMetadata, Execute, GetGrades
+    from nbgrader.preprocessors import GetGrades
 
-    from autograder.grading.preprocessors import Replayed, WithoutHiddenTests
+    from autograder.grading.preprocessors import WithoutHiddenTests
 
-    # A rebuilt notebook has the release's metadata; to check that again is half of what nbgrader costs.
-    steps = [step for step in Autograde.autograde_preprocessors.default() if step is not CheckCellMetadata]
-    config.Autograde.autograde_preprocessors = [Replayed if step is Execute else step for step in steps]
-    cleaning = config.Autograde.sanitize_preprocessors
-    config.Autograde.sanitize_preprocessors = [step for step in cleaning if step is not CheckCellMetadata]
     config.GenerateFeedback.preprocessors = [GetGrades, WithoutHiddenTests, CSSHTMLHeaderPreprocessor]
-    config.Exporter.optimistic_validation = True  # once, after the last step
-    config.Replayed.folder = str(root / "judged")
-    config.CourseDirectory.submitted_directory = "rebuilt"
     if DATABASE in os.environ:
         config.CourseDirectory.db_url = os.environ[DATABASE]
 

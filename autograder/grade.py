@@ -17,7 +17,6 @@ import io
 import json
 import os
 import shutil
-import sys
 import tarfile
 import tempfile
 import threading
@@ -36,11 +35,12 @@ from autograder.course import (
     read_source,
     reference_path,
 )
+from autograder.grading.storage import StorageError, store
 from autograder.late import LateRule, due_moment, rule_of, settle
 from autograder.terminal import say, with_bar
 from tinytorch.export import ROOT, placeholder_text
 
-JUDGED, REBUILT = "judged", "rebuilt"
+JUDGED = "judged"
 LARGEST_NOTEBOOK = 32 << 20  # bytes
 PARSING = threading.Lock()  # Python 3.11 counts the depth of all threads' syntax trees together
 
@@ -126,10 +126,11 @@ def grade(
             with api.gradebook as gradebook:
                 gradebook.update_or_create_assignment(ASSIGNMENT, duedate=due)
         for student, judgement in judgements(chosen, kit, course / JUDGED, force, workers, scheduler):
-            if not recorded(api, course, student, judgement, force):
-                yield student, None, judgement["notes"]
-                continue
             with api.gradebook as gradebook:
+                refusal = recorded(gradebook, course, student, judgement, force)
+                if refusal:
+                    yield student, None, [refusal, *judgement["notes"]]
+                    continue
                 score, lateness = settle(gradebook, course, student, late or rule_of(course))
             yield student, score, lateness + judgement["notes"]
 
@@ -326,42 +327,32 @@ def _keep(path: Path, judgement: Mapping[str, Any]) -> None:
 # -- writing: one hand ---------------------------------------------------------------------------------
 
 
-def recorded(api: Any, course: Path, student: str, judgement: Mapping[str, Any], force: bool) -> bool:
-    """Is it in the gradebook? Written now if it does not stand there; False where nbgrader would not."""
+def recorded(gradebook: Any, course: Path, student: str, judgement: Mapping[str, Any], force: bool) -> str | None:
+    """Why it is not in the gradebook; None where it is, written now if it did not stand there."""
     kept = course / JUDGED / f"{student}.written"
-    told = json.dumps([judgement["notebook"], judgement["outcomes"], str(api.coursedir.db_url)], sort_keys=True)
+    told = json.dumps([judgement["notebook"], judgement["outcomes"], str(gradebook.engine.url)], sort_keys=True)
     mark = hashlib.sha256(told.encode()).hexdigest()
-    if not force and stands(api, course, student, kept, mark):
-        return True
+    if not force and stands(gradebook, course, student, kept, mark):
+        return None
     kept.unlink(missing_ok=True)
-    done = written(api, course, student, judgement)
-    if done:
-        kept.write_text(mark, encoding="utf-8")
-    return done
+    try:
+        store(gradebook, course, student, judgement)
+    except StorageError as error:
+        gradebook.db.rollback()
+        return str(error)
+    kept.write_text(mark, encoding="utf-8")
+    return None
 
 
-def stands(api: Any, course: Path, student: str, kept: Path, mark: str) -> bool:
+def stands(gradebook: Any, course: Path, student: str, kept: Path, mark: str) -> bool:
     """Was just this written before, and is it there?"""
     from nbgrader.api import MissingEntry
 
     page = course / "autograded" / student / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
     if not (page.is_file() and kept.is_file() and kept.read_text(encoding="utf-8") == mark):
         return False
-    with api.gradebook as gradebook:
-        try:
-            gradebook.find_submission(ASSIGNMENT, student)
-        except MissingEntry:
-            return False
+    try:
+        gradebook.find_submission(ASSIGNMENT, student)
+    except MissingEntry:
+        return False
     return True
-
-
-def written(api: Any, course: Path, student: str, judgement: Mapping[str, Any]) -> bool:
-    """Has nbgrader stored it?"""
-    folder = course / REBUILT / student / ASSIGNMENT
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / f"{ASSIGNMENT}.ipynb").write_text(judgement["notebook"], encoding="utf-8")
-    result = api.autograde(ASSIGNMENT, student, force=True)
-    if not result["success"]:
-        print(f"{student}: nbgrader says {str(result.get('error'))[-500:]}", file=sys.stderr)
-    return bool(result["success"])
