@@ -23,6 +23,7 @@ from autograder.__main__ import main
 from autograder.course import ASSIGNMENT, STAMP, add_source, make_release, nbgrader_course, read_source
 from autograder.grade import read
 from autograder.grading import judge as judging
+from autograder.grading.storage import replay
 from tests.notebook.mistakes import MISTAKES
 from tinytorch.export import ROOT
 
@@ -264,6 +265,42 @@ def test_each_day_begun_after_the_due_date_costs_a_tenth(made, graded, tmp_path,
     assert f"{expected['mistake dense ranks']:g}   " in capsys.readouterr().out, (
         "an extension gives the points back"
     )
+
+
+def test_nbgraders_own_autograde_would_store_the_same(made, graded, tmp_path):
+    """Given the same notebooks and, in the place of a kernel, the same outcomes."""
+    from nbgrader.converters.autograde import Autograde
+    from nbgrader.preprocessors import Execute, NbGraderPreprocessor
+
+    root, chosen = made[0], ["perfect", "empty", "syntax", "mistake dense ranks"]
+    course = part_of(root, tmp_path / "theirs", chosen)
+    judged = {student: json.loads((root / "judged" / f"{student}.json").read_text()) for student in chosen}
+
+    class Replayed(NbGraderPreprocessor):
+        def preprocess(self, notebook, resources):
+            replay(notebook, judged[resources["nbgrader"]["student"]]["outcomes"])
+            return notebook, resources
+
+    with nbgrader_course(course) as api:
+        make_release(api, course)
+        steps = Autograde.autograde_preprocessors.default()
+        api.config.Autograde.autograde_preprocessors = [Replayed if step is Execute else step for step in steps]
+        for student, judgement in judged.items():
+            (course / "submitted" / student / ASSIGNMENT / f"{ASSIGNMENT}.ipynb").write_text(judgement["notebook"])
+            assert api.autograde(ASSIGNMENT, student)["success"]
+    for student in chosen:
+        assert stored(course, student) == stored(root, student), student
+
+
+def stored(root, student):
+    """All that a gradebook and the folder beside it hold of one submission."""
+    with nbgrader_course(root, graded=True) as api, api.gradebook as gradebook:
+        row = gradebook.find_submission_notebook(ASSIGNMENT, ASSIGNMENT, student)
+        grades = {each.name: (each.auto_score, bool(each.needs_manual_grade), each.score) for each in row.grades}
+        comments = {each.name: each.comment for each in row.comments}
+    page = nbformat.read(root / "autograded" / student / ASSIGNMENT / f"{ASSIGNMENT}.ipynb", as_version=4)
+    cells = [(cell.source, cell.get("outputs"), cell.metadata.get("nbgrader")) for cell in page.cells]
+    return grades, comments, cells
 
 
 def part_of(root, folder, students):
