@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from autograder.course import REFERENCE, reference_path, settings
+from autograder.course import DATABASE, REFERENCE, reference_path, settings
 
 _sockets = Path(tempfile.mkdtemp(prefix="nbg"))
 atexit.register(shutil.rmtree, _sockets, ignore_errors=True)
@@ -20,3 +20,5 @@ os.environ[REFERENCE] = str(reference_path())
 
 c: Any = get_config()  # type: ignore[name-defined]  # noqa: F821  nbgrader defines it
 c.merge(settings(Path.cwd(), _sockets))
+if DATABASE in os.environ:
+    c.CourseDirectory.db_url = os.environ[DATABASE]
