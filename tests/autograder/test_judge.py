@@ -14,6 +14,7 @@ from autograder.grading import judge as judging
 from autograder.grading.judge import Course, JudgeError, judge, tasks_of
 from autograder.grading.rebuild import HIDDEN, rebuild
 from autograder.grading.screen import objection
+from autograder.grading.storage import outputs_of
 from tests.notebook.classroom import ROOT, SOURCE, emptied
 from tinytorch.export import placeholder_text
 
@@ -277,7 +278,5 @@ def test_no_solution_is_objected_to(whole):
 
 
 def test_an_outcome_goes_into_a_notebook(solution):
-    from autograder.grading.preprocessors import outputs_of
-
-    outputs = outputs_of(judging.Outcome(("AssertionError", "no"), "words"))
+    outputs = list(outputs_of("words", ("AssertionError", "no")))
     assert [each.output_type for each in outputs] == ["stream", "error"] and json.dumps(outputs)
