@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import ipywidgets as widgets
@@ -67,11 +68,14 @@ class SubmitPanel(Dashboard):
         looks = {"layout": widgets.Layout(width="auto"), "style": {"description_width": "initial"}}
         wide = looks | {"layout": widgets.Layout(width="min(32em, 100%)")}
         titles = [(each.title, name) for name, each in EVENTS.items()]
-        self.team = widgets.Text(value=team, placeholder="2 to 40 characters", description="Team", **looks)
+        typed = partial(
+            widgets.Text, continuous_update=False
+        )  # sent letter by letter, a click overtakes the last ones
+        self.team = typed(value=team, placeholder="2 to 40 characters", description="Team", **looks)
         self.event = widgets.Dropdown(options=titles, value=event, description="Event", **looks)
         self.model = widgets.Dropdown(options=list(self._models), description="Model", **looks)
-        self.words = widgets.Text(placeholder="what you did, for the others", description="Description", **wide)
-        self.link = widgets.Text(placeholder="https://", description="Link", **wide)
+        self.words = typed(placeholder="what you did, for the others", description="Description", **wide)
+        self.link = typed(placeholder="https://", description="Link", **wide)
         self.submit = widgets.Button(description="Submit", button_style="primary", layout=looks["layout"])
         self.cancel = widgets.Button(description="Cancel", disabled=True, layout=looks["layout"])
         self.bar = widgets.FloatProgress(min=0.0, max=1.0, layout=widgets.Layout(width="16em"))
