@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 VERBS = (
     "release",
     "collect",
@@ -39,7 +41,7 @@ From an empty folder to published grades, one line each:
 
 And the competition: referee for one entry, finals for all of them, board and projector to show them, review and
 audit to look closer. VERB --help says more; docs/teachers.md says all. Exit codes: 0 done, 1 done but look at what
-it says (something was not placed, graded, ranked or fit), 2 bad input.
+it says (something was not placed, graded, ranked or fit), 2 bad input, 130 stopped by ctrl-C.
 """
 
 # Before numpy is loaded by a verb; see perf.machine.one_blas_thread.
@@ -53,9 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
         return options.run(options)
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, OSError, SQLAlchemyError) as error:
         print(f"{options.verb}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"{options.verb}: stopped; what was done is kept, and the same command goes on", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:

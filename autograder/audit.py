@@ -13,20 +13,22 @@ from typing import Any
 import numpy as np
 
 from autograder.referee.report import times
-from tinytorch.perf.store import UNDER_REVIEW, Store
+from autograder.stored import stored
+from tinytorch.perf.store import UNDER_REVIEW
+from tinytorch.perf.workloads.events import EVENTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command line takes."""
     parser.add_argument("store", help="path of the store, or a database URL")
-    parser.add_argument("--event", help="of one event only")
+    parser.add_argument("--event", choices=tuple(EVENTS), help="of one event only")
     parser.add_argument("--seed", type=int, help="of the choice; by default drawn, and printed")
     parser.add_argument("--hold", action="store_true", help="hide the entry until it is cleared")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print one entry to look at. 0 picked, 1 there is none."""
-    store = Store(options.store)
+    store = stored(options.store)
     seed = secrets.randbits(32) if options.seed is None else options.seed
     found = pick(store.submissions(event=options.event), seed)
     if found is None:

@@ -18,11 +18,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from autograder.course import moment
+from autograder.late import due_moment
+from autograder.stored import stored
 from tinytorch.core.benchmarking import in_division, make_leaderboard
 from tinytorch.perf.board import clean
 from tinytorch.perf.records import Leaderboard
-from tinytorch.perf.store import Store
 from tinytorch.perf.workloads.events import EVENTS
 
 METRICS = ("speed", "innovation", "composite")
@@ -42,14 +42,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--practice", action="store_true", help="the teams' own results instead of official ones")
     parser.add_argument("--division", choices=("closed", "open"), help="one division only (default: both)")
-    parser.add_argument("--until", metavar="TIME", help="ISO date or time in UTC: freeze, show nothing later")
+    parser.add_argument(
+        "--until", metavar="TIME", help="ISO date (all of that day, UTC) or time: freeze, show nothing later"
+    )
     parser.add_argument("--pseudonyms", metavar="SECRET", help="names that only who knows SECRET can tell again")
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the page, the table and the JSON. 0 written, 2 nothing to show."""
     mode = "practice" if options.practice else "official"
-    entries = chosen(Store(options.store).submissions(), mode, options.until, options.division)
+    entries = chosen(stored(options.store).submissions(), mode, options.until, options.division)
     if not entries:
         raise ShowError(f"{options.store} holds no {mode} results to show")
     if options.pseudonyms:
@@ -73,7 +75,7 @@ def chosen(
     submissions: Sequence[Mapping[str, Any]], mode: str, until: str | None, division: str | None
 ) -> list[Mapping[str, Any]]:
     """Submissions of one mode, up to a time, of one division."""
-    last = None if until is None else moment(until)
+    last = None if until is None else due_moment(until)
     return in_division(
         [
             each

@@ -3,7 +3,8 @@
     python -m autograder collect DOWNLOAD.zip --course DIR    says what it placed where, and what it could not
 
 A later file of a student takes the place of an earlier one only with --replace. When it was handed in is kept
-beside it (timestamp.txt), where that can be known. Does not: read or run a notebook.
+beside it (timestamp.txt), where that can be known. Two people whose names are alike are told apart by their
+platform's numbers. Does not: read or run a notebook.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,13 +25,14 @@ from autograder.late import as_stamp
 
 LARGEST_MEMBER, MOST_MEMBERS = 64 << 20, 5000
 NAMINGS = (  # folder and file name -> student; Moodle's first: below such a folder all names are a student's own
-    ("Moodle", re.compile(r"(?:[^/]*/)*?(?P<who>[^/]+?)_\d+_assignsubmission_file_?/.*\.ipynb")),
+    ("Moodle", re.compile(r"(?:[^/]*/)*?(?P<who>[^/]+?)_(?P<number>\d+)_assignsubmission_file_?/.*\.ipynb")),
     ("nbgrader's layout", re.compile(rf"(?:.*/)?submitted/(?P<who>[^/]+)/{ASSIGNMENT}/[^/]+\.ipynb")),
     ("nbgrader's exchange", re.compile(rf"(?:.*/)?(?P<who>[^/+]+)\+{ASSIGNMENT}\+[^/]*/[^/]+\.ipynb")),
-    ("Canvas", re.compile(r"(?:.*/)?(?P<who>[^/_]+)(?:_LATE)?_\d+_\d+_[^/]+\.ipynb")),
-    ("a folder for each student", re.compile(rf"(?:.*/)?(?P<who>[^/]+)/{ASSIGNMENT}\.ipynb")),
-    ("a file for each student", re.compile(r"(?:.*/)?(?P<who>[^/]+)\.ipynb")),
+    ("Canvas", re.compile(r"(?:.*/)?(?P<who>[^/_]+)(?:_LATE)?_(?P<number>\d+)_\d+_[^/]+\.ipynb")),
+    ("a folder for each student", re.compile(rf"[^/]+/(?:.*/)?(?P<who>[^/]+)/{ASSIGNMENT}\.ipynb")),
+    ("a file for each student", re.compile(rf"[^/]+/(?P<who>(?!{ASSIGNMENT}\b)[^/]+)\.ipynb")),
 )
+ALONE = NAMINGS[-1][0]  # believed where no file is named in another way: any file's name would be a student
 
 # As nbgrader writes it, in a file or a folder's name; it reads names of other zones as UTC.
 TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? (?:UTC|([+-]\d{4}))")
@@ -47,6 +49,7 @@ class Found:
     path: Path
     student: str
     naming: str
+    number: str = ""  # the platform's, of the student
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,15 +65,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print a line for each file. 0 all placed, 1 some could not be, 2 nothing to collect."""
     with opened(options.source) as folder:
-        found, strangers = notebooks_in(folder)
+        found, others, strangers = notebooks_in(folder)
         if not found:
             raise CollectError(f"{options.source} holds no notebook whose name says whose it is")
         for each in found:
             handed_in = when(each, options.file_dates)
             done = placed(each, options.course, options.replace, options.dry_run, handed_in)
             print(f"{each.student:<24} {done} ({each.naming}{f', handed in {handed_in}' if handed_in else ''})")
+        for student, path in others:
+            print(f"{student:<24} {path}: left out, another file of the same student was taken")
         for path in strangers:
-            print(f"{'?':<24} {path}: not placed, its name says nothing of a student")
+            why = "its name says nothing of a student" if path.suffix == ".ipynb" else "no notebook"
+            print(f"{'?':<24} {path}: not placed, {why}")
     return 1 if strangers else 0
 
 
@@ -108,17 +114,30 @@ def seconds_of(member: zipfile.ZipInfo) -> float:
         return 0.0
 
 
-def notebooks_in(folder: Path) -> tuple[list[Found], list[Path]]:
-    """Notebooks whose student is known, the newest of each, and other files."""
-    newest: dict[str, Found] = {}
-    strangers = []
-    for path in sorted(_files(folder)):
-        found = whose(folder, path)
-        if found is None:
-            strangers += [path.relative_to(folder)] if path.name != STAMP else []
-        elif found.student not in newest or path.stat().st_mtime >= newest[found.student].path.stat().st_mtime:
-            newest[found.student] = found
-    return list(newest.values()), strangers
+def notebooks_in(folder: Path) -> tuple[list[Found], list[tuple[str, Path]], list[Path]]:
+    """One notebook of each student; what else they handed in, with their names; files that are nobody's."""
+    paths = [path for path in sorted(_files(folder)) if path.name != STAMP]
+    known = {path: each for path in paths if (each := whose(folder, path))}
+    if {each.naming for each in known.values()} - {ALONE}:
+        known = {path: each for path, each in known.items() if each.naming != ALONE}
+    numbers: dict[str, set[str]] = {}
+    for each in known.values():
+        numbers.setdefault(each.student, set()).add(each.number)
+    best: dict[str, Found] = {}
+    others = []
+    for each in sorted(known.values(), key=_worth):
+        if len(numbers[each.student]) > 1:
+            each = replace(each, student=f"{each.student}-{each.number}".strip("-"))
+        if each.student in best:
+            others.append((each.student, best[each.student].path.relative_to(folder)))
+        best[each.student] = each
+    strangers = [path.relative_to(folder) for path in paths if path not in known]
+    return sorted(best.values(), key=lambda each: each.student), others, strangers
+
+
+def _worth(found: Found) -> tuple[bool, float, Path]:
+    """Which of a student's files is taken: one with the assignment's name, of these the newest."""
+    return ASSIGNMENT in found.path.name, found.path.stat().st_mtime, found.path
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -139,7 +158,7 @@ def whose(folder: Path, path: Path) -> Found | None:
         match = pattern.fullmatch(name)
         if match:
             student = re.sub(r"[^\w.@-]+", "-", match["who"].strip()).strip("-.")
-            return Found(path, student, naming) if student else None
+            return Found(path, student, naming, match.groupdict().get("number") or "") if student else None
     return None
 
 
@@ -157,7 +176,7 @@ def when(found: Found, file_dates: bool = False) -> str:
     return as_stamp(datetime.fromtimestamp(changed, UTC)) if file_dates and changed > 0 else ""
 
 
-def placed(found: Found, course: Path, replace: bool, dry: bool, handed_in: str = "") -> str:
+def placed(found: Found, course: Path, anew: bool, dry: bool, handed_in: str = "") -> str:
     """What was done with a notebook, in words."""
     target = course / "submitted" / found.student / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
     stamp = target.with_name(STAMP)
@@ -165,7 +184,7 @@ def placed(found: Found, course: Path, replace: bool, dry: bool, handed_in: str 
         if handed_in and not stamp.is_file() and not dry:
             stamp.write_text(handed_in, encoding="utf-8")
         return "was collected before"
-    if target.is_file() and not replace:
+    if target.is_file() and not anew:
         return "is there already and differs; left as it was (--replace takes the new one)"
     if not dry:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -98,6 +98,7 @@ def _after_judging(config: Any) -> None:
 
     from autograder.grading.preprocessors import WithoutHiddenTests
 
+    config.HTMLExporter.sanitize_html = True  # a page is opened by others than who wrote its answers
     config.GenerateFeedback.preprocessors = [GetGrades, WithoutHiddenTests, CSSHTMLHeaderPreprocessor]
     if DATABASE in os.environ:
         config.CourseDirectory.db_url = os.environ[DATABASE]

@@ -46,10 +46,21 @@ def run(options: argparse.Namespace) -> int:
         row | {"competition": points.get(teams.get(row["student"], row["student"]).casefold(), 0)}
         for row in grades(options.course.resolve())
     ]
+    students, known = {row["student"] for row in rows}, set(points)
+    strange = {
+        "teams.csv names students without a grade": sorted(set(teams) - students),
+        "teams without an official result": sorted({t for t in teams.values() if t.casefold() not in known})
+        if options.board
+        else [],
+        "written answers still wait for points": [row["student"] for row in rows if row["needs_manual_grade"]],
+    }
     with options.table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerows(table(rows, options.form))
     print(f"{options.table}: {len(rows)} students")
+    for words, names in strange.items():
+        if names:
+            print(f"  {words}: {', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}")
     return 0
 
 
@@ -74,9 +85,9 @@ def grades(course: Path) -> list[dict[str, Any]]:
 
 def official_results(url: str) -> list[Mapping[str, Any]]:
     """Of the store; what is under review is not among them."""
-    from tinytorch.perf.store import Store
+    from autograder.stored import stored
 
-    return [each for each in Store(url).submissions() if each.get("mode") == "official"]
+    return [each for each in stored(url).submissions() if each.get("mode") == "official"]
 
 
 def competition_points(results: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -96,7 +107,15 @@ def teams_of(path: Path) -> dict[str, str]:
         rows = list(csv.DictReader(file))
     if not rows or not {"student", "team"} <= set(rows[0]):
         raise ExportError(f"{path} needs the columns student and team, and a row for each student")
-    return {row["student"]: row["team"] for row in rows}
+    if any(not row["student"] or not row["team"] for row in rows):
+        raise ExportError(f"{path} has a row without a student or without a team")
+    teams: dict[str, str] = {}
+    for row in rows:
+        if teams.setdefault(row["student"], row["team"]) != row["team"]:
+            raise ExportError(
+                f"{path} has {row['student']} in two teams, {teams[row['student']]} and {row['team']}"
+            )
+    return teams
 
 
 def table(rows: Sequence[Mapping[str, Any]], form: str) -> list[list[Any]]:

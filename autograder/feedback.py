@@ -29,7 +29,10 @@ def run(options: argparse.Namespace) -> int:
     """Print each page's path. 0 all written, 1 not all."""
     failed = 0
     course = options.course.resolve()
-    chosen = options.students or graded(course)
+    known = graded(course)
+    chosen = options.students or known
+    if set(chosen) - set(known):
+        raise FeedbackError(f"{course} has no grade of {', '.join(sorted(set(chosen) - set(known)))}: grade first")
     for student, problem in with_bar(feedback(course, chosen), len(chosen), " students"):
         failed += bool(problem)
         page = options.course / "feedback" / student / ASSIGNMENT / f"{ASSIGNMENT}.html"

@@ -30,6 +30,10 @@ def run(options: argparse.Namespace) -> int:
     if not entries:
         raise ValueError(f"{options.folder} holds no entry folders; give the folder in which each team has one")
     store, seed = Store(options.store), secrets.randbits(63) if options.seed is None else options.seed
+    if any(each.get("final") for each in store.submissions(hidden=True)):
+        raise ValueError(
+            f"{options.store} holds finals already; give a new path, and --seed to run the same again"
+        )
     print(f"the seed's sha256 is {hashlib.sha256(str(seed).encode()).hexdigest()}: publish it now")
     refused = 0
     try:

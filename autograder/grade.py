@@ -141,7 +141,7 @@ def submissions_of(course: Path, students: Sequence[str] = ()) -> dict[str, Path
         path.parent.parent.name: path for path in sorted(course.glob(f"submitted/*/{ASSIGNMENT}/*.ipynb"))
     }
     if not submissions or set(students) - set(submissions):
-        missing = ", ".join(sorted(set(students) - set(submissions))) or "nobody's notebook"
+        missing = ", ".join(sorted(set(students) - set(submissions))) or "anybody"
         raise GradeError(f"{course}/submitted holds no {ASSIGNMENT} of {missing}: collect it first")
     return {name: path for name, path in submissions.items() if not students or name in students}
 

@@ -20,11 +20,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from autograder.stored import stored
 from tinytorch.core.benchmarking import make_leaderboard
 from tinytorch.perf.board import BOARD_CSS, board_html
 from tinytorch.perf.feed import METRICS, Feed, board_of
 from tinytorch.perf.records import Leaderboard
-from tinytorch.perf.store import Store
 from tinytorch.perf.workloads.events import EVENTS
 
 ROWS = 10  # as many as can be read from the last row of a lecture hall
@@ -65,7 +65,7 @@ def server_of(options: argparse.Namespace) -> ThreadingHTTPServer:
     """A server for this machine alone: what is still secret is for the one who holds the projector."""
     if not 3 <= options.rows <= 40:
         raise ProjectorError(f"--rows is {options.rows}, expected 3 to 40")
-    feed = Feed(Store(options.store), "practice" if options.practice else "official")
+    feed = Feed(stored(options.store), "practice" if options.practice else "official")
     screen = Screen(feed, options.division, options.rows)
     try:
         return ThreadingHTTPServer((HOST, options.port), type("Handler", (_Handler,), {"screen": screen}))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
+from autograder.stored import stored
 from tinytorch.perf.store import CLEARED, REFUSED, UNDER_REVIEW, Store
 
 VERDICTS = {"hold": UNDER_REVIEW, "clear": CLEARED, "refuse": REFUSED}
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """List reviews, or add one. 0 done, 2 bad input."""
-    store = Store(options.store)
+    store = stored(options.store)
     if options.id is None:
         print("\n".join(listed(store)) or f"no reviews; {len(store)} entries are seen")
         return 0

@@ -86,6 +86,8 @@ def of_entries(competition: TinyMLPerfCompetitionPlus) -> Iterator[tuple[str, Ch
                 ax, [{**each, "team_name": "All of them"} for each in entries]
             ),
         }
+        if event.rule != "decathlon":
+            del of["disciplines"]
         for name, chart in of.items():
             yield f"{name}-{event.name}", chart
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import Any
 
 from tinytorch.perf.workloads.events import get_event
@@ -40,8 +41,8 @@ def times(ratio: float) -> str:
 def _lines(result: Mapping[str, Any]) -> Iterator[str]:
     title = get_event(result["event_name"]).title if result["event_name"] else "unknown event"
     yield f"{title}, team {result['team_name']}: {'RANKED' if result['ranked'] else 'NOT RANKED'}"
-    for check, reason in zip(result["checks"], result["reasons"], strict=False):
-        yield f"  refused by '{check}': {reason}"
+    for check, reason in zip_longest(result["checks"], result["reasons"], fillvalue=""):
+        yield f"  refused by '{check or result['checks'][-1]}': {reason}"
     if "speedup_vs_baseline" in result:
         yield from _figures(result)
     if "level" in result:
@@ -49,6 +50,8 @@ def _lines(result: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"             {note}" for note in result["level_notes"])
         yield f"  seed       {result['seed']}, committed to as sha256 {result['seed_commitment'][:16]}..."
         yield f"  entry      sha256 {result['entry_sha256'][:16]}..."
+    if "id" in result:
+        yield f"  stored     as entry {result['id']}"
 
 
 def _figures(result: Mapping[str, Any]) -> Iterator[str]:

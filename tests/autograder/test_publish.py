@@ -164,7 +164,7 @@ class Tags(HTMLParser):
 )
 def test_no_name_becomes_code_in_what_is_published(name, tmp_path, monkeypatch):
     entry = dict(submission(team=name, text=name, github_url=name)) | {"id": 1, "mode": "official"}
-    monkeypatch.setattr("autograder.board.Store", lambda _: Careless([entry]))
+    monkeypatch.setattr("autograder.board.stored", lambda _: Careless([entry]))
     assert main(["board", "any", "--out", str(tmp_path)]) == 0
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     tags = Tags()
@@ -208,3 +208,16 @@ def test_what_is_under_review_is_on_no_board(store, tmp_path):
     assert main(["review", store, "2", "hold", "a look at it"]) == 0
     assert main(["board", store, "--out", str(tmp_path / "site")]) == 0
     assert [row["team"] for row in table(tmp_path / "site")] == ["Owls"]
+
+
+def test_two_people_of_one_name_and_two_files_of_one_person_are_told_apart(tmp_path, capsys):
+    download, course = tmp_path / "download", tmp_path / "course"
+    download.mkdir()
+    names = ("leejin_12_3_tinymlperf", "leejin_99_4_tinymlperf", "ada_5_6_tinymlperf", "ada_5_7_scratch", "final")
+    for name in names:
+        (download / f"{name}.ipynb").write_text(name)
+    assert main(["collect", str(download), "--course", str(course)]) == 1
+    placed = {path.parent.parent.name: path.read_text() for path in course.glob("submitted/*/*/*.ipynb")}
+    assert placed == {"leejin-12": names[0], "leejin-99": names[1], "ada": names[2]}
+    said = capsys.readouterr().out
+    assert "ada_5_7_scratch.ipynb: left out" in said and "final.ipynb: not placed" in said

@@ -75,7 +75,10 @@ def test_an_audit_says_what_to_look_at_and_may_hold_the_entry(url, capsys):
 
 
 def test_an_audit_of_nothing_says_so(tmp_path, capsys):
-    assert main(["audit", str(tmp_path / "empty.sqlite")]) == 1
+    store = tmp_path / "empty.sqlite"
+    assert main(["audit", str(store)]) == 2 and not store.exists(), "what only reads makes no store"
+    Store(store)
+    assert main(["audit", str(store)]) == 1
     assert "no ranked official entry" in capsys.readouterr().out
 
 
