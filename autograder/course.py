@@ -96,10 +96,14 @@ def _after_judging(config: Any) -> None:
     from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
     from nbgrader.preprocessors import GetGrades
 
-    from autograder.grading.preprocessors import WithoutHiddenTests
+    from autograder.grading.preprocessors import WithoutHiddenTests, WithoutMarkup
 
-    config.HTMLExporter.sanitize_html = True  # a page is opened by others than who wrote its answers
-    config.GenerateFeedback.preprocessors = [GetGrades, WithoutHiddenTests, CSSHTMLHeaderPreprocessor]
+    config.GenerateFeedback.preprocessors = [
+        GetGrades,
+        WithoutHiddenTests,
+        WithoutMarkup,
+        CSSHTMLHeaderPreprocessor,
+    ]
     if DATABASE in os.environ:
         config.CourseDirectory.db_url = os.environ[DATABASE]
 
