@@ -12,8 +12,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
 VERBS = (
     "release",
     "collect",
@@ -52,14 +50,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code."""
     for name in THREADS:
         os.environ.setdefault(name, "1")
-    options = _parser().parse_args(argv)
+    try:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        options = _parser().parse_args(argv)
+    except ModuleNotFoundError as error:
+        mend = 'activate the environment that has it (. .venv/bin/activate), or pip install -e ".[class]"'
+        print(f"autograder: {error.name} is missing in {sys.executable}: {mend}", file=sys.stderr)
+        return 2
     try:
         return options.run(options)
     except (ValueError, RuntimeError, OSError, SQLAlchemyError) as error:
         print(f"{options.verb}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"{options.verb}: stopped; what was done is kept, and the same command goes on", file=sys.stderr)
+        print(f"{options.verb}: stopped; what was done so far is kept", file=sys.stderr)
         return 130
 
 

@@ -4,18 +4,19 @@
 
 A later file of a student takes the place of an earlier one only with --replace. When it was handed in is kept
 beside it (timestamp.txt), where that can be known. Two people whose names are alike are told apart by their
-platform's numbers. Does not: read or run a notebook.
+platform's numbers, which are kept (people.json). Does not: read or run a notebook.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,13 +66,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print a line for each file. 0 all placed, 1 some could not be, 2 nothing to collect."""
     with opened(options.source) as folder:
-        found, others, strangers = notebooks_in(folder)
+        people = people_of(options.course)
+        found, others, strangers = notebooks_in(folder, people)
         if not found:
             raise CollectError(f"{options.source} holds no notebook whose name says whose it is")
         for each in found:
             handed_in = when(each, options.file_dates)
             done = placed(each, options.course, options.replace, options.dry_run, handed_in)
             print(f"{each.student:<24} {done} ({each.naming}{f', handed in {handed_in}' if handed_in else ''})")
+        numbered = {each.student: each.number for each in found if each.number}
+        if numbered and not options.dry_run:
+            keep_people(options.course, people | numbered)
         for student, path in others:
             print(f"{student:<24} {path}: left out, another file of the same student was taken")
         for path in strangers:
@@ -114,8 +119,27 @@ def seconds_of(member: zipfile.ZipInfo) -> float:
         return 0.0
 
 
-def notebooks_in(folder: Path) -> tuple[list[Found], list[tuple[str, Path]], list[Path]]:
-    """One notebook of each student; what else they handed in, with their names; files that are nobody's."""
+def people_of(course: Path) -> dict[str, str]:
+    """Student -> the platform's number, of all that were collected before."""
+    kept = course / "people.json"
+    return dict(json.loads(kept.read_text(encoding="utf-8"))) if kept.is_file() else {}
+
+
+def keep_people(course: Path, people: Mapping[str, str]) -> None:
+    """For the next download, and for the platform's table of grades; all of it or nothing."""
+    part = course / "people.part"
+    part.write_text(json.dumps(people, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(part, course / "people.json")
+
+
+def notebooks_in(
+    folder: Path, people: Mapping[str, str]
+) -> tuple[list[Found], list[tuple[str, Path]], list[Path]]:
+    """One notebook of each student; what else they handed in, with their names; files that are nobody's.
+
+    Args:
+        people: who has a name already, as in `people_of`; another one of that name gets a number behind it.
+    """
     paths = [path for path in sorted(_files(folder)) if path.name != STAMP]
     known = {path: each for path in paths if (each := whose(folder, path))}
     if {each.naming for each in known.values()} - {ALONE}:
@@ -126,13 +150,23 @@ def notebooks_in(folder: Path) -> tuple[list[Found], list[tuple[str, Path]], lis
     best: dict[str, Found] = {}
     others = []
     for each in sorted(known.values(), key=_worth):
-        if len(numbers[each.student]) > 1:
-            each = replace(each, student=f"{each.student}-{each.number}".strip("-"))
+        each = replace(each, student=name_of(each, len(numbers[each.student]) == 1, people))
         if each.student in best:
             others.append((each.student, best[each.student].path.relative_to(folder)))
         best[each.student] = each
     strangers = [path.relative_to(folder) for path in paths if path not in known]
     return sorted(best.values(), key=lambda each: each.student), others, strangers
+
+
+def name_of(found: Found, alone: bool, people: Mapping[str, str]) -> str:
+    """The student's, with the platform's number behind it where another one has, or may claim, the name itself.
+
+    Args:
+        alone: nobody else of that name is in this download.
+    """
+    name, numbered = found.student, f"{found.student}-{found.number}".strip("-")
+    taken = people.get(name, found.number) != found.number
+    return numbered if taken or numbered in people or not (alone or name in people) else name
 
 
 def _worth(found: Found) -> tuple[bool, float, Path]:

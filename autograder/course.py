@@ -96,14 +96,9 @@ def _after_judging(config: Any) -> None:
     from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
     from nbgrader.preprocessors import GetGrades
 
-    from autograder.grading.preprocessors import WithoutHiddenTests, WithoutMarkup
+    from autograder.grading.preprocessors import WithoutHiddenTests
 
-    config.GenerateFeedback.preprocessors = [
-        GetGrades,
-        WithoutHiddenTests,
-        WithoutMarkup,
-        CSSHTMLHeaderPreprocessor,
-    ]
+    config.GenerateFeedback.preprocessors = [GetGrades, WithoutHiddenTests, CSSHTMLHeaderPreprocessor]
     if DATABASE in os.environ:
         config.CourseDirectory.db_url = os.environ[DATABASE]
 

@@ -92,13 +92,17 @@ def _course(course: Path) -> Iterator[Finding]:
         writable, f"course {course.resolve()}", "" if writable else "make the folder, or give --course another"
     )
     url = os.environ.get(DATABASE)
-    where = url or str(course / "gradebook.db")
-    if url:
+    file = course / "gradebook.db"
+    where = url or str(file)
+    if url or file.is_file():
         import sqlalchemy
 
         try:
-            sqlalchemy.create_engine(url).connect().close()
+            engine = sqlalchemy.create_engine(url or f"sqlite:///{file}")
+            sqlalchemy.inspect(engine).get_table_names()
+            engine.dispose()
         except Exception as error:  # whatever the driver raises
-            yield Finding(False, "gradebook", f"{DATABASE} does not answer: {str(error).splitlines()[0]}")
+            mend = f"{DATABASE if url else file} cannot be read: {str(error).splitlines()[0]}"
+            yield Finding(False, "gradebook", mend)
             return
     yield Finding(True, f"gradebook {where.partition('@')[2] or where}")

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from autograder.collect import people_of
 from autograder.course import ASSIGNMENT, nbgrader_course
 
 MEDALS = {None: 1, "bronze": 2, "silver": 3, "gold": 4}
@@ -46,22 +47,37 @@ def run(options: argparse.Namespace) -> int:
         row | {"competition": points.get(teams.get(row["student"], row["student"]).casefold(), 0)}
         for row in grades(options.course.resolve())
     ]
-    students, known = {row["student"] for row in rows}, set(points)
-    strange = {
-        "teams.csv names students without a grade": sorted(set(teams) - students),
-        "teams without an official result": sorted({t for t in teams.values() if t.casefold() not in known})
-        if options.board
-        else [],
-        "written answers still wait for points": [row["student"] for row in rows if row["needs_manual_grade"]],
-    }
     with options.table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerows(table(rows, options.form))
+        writer.writerows(table(rows, options.form, people_of(options.course)))
     print(f"{options.table}: {len(rows)} students")
-    for words, names in strange.items():
+    for words, names in noticed(rows, teams, points if options.board else None):
         if names:
             print(f"  {words}: {', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}")
     return 0
+
+
+def noticed(
+    rows: Sequence[Mapping[str, Any]], teams: Mapping[str, str], points: Mapping[str, int] | None
+) -> Iterator[tuple[str, list[str]]]:
+    """What an instructor should look at before the table goes out, and of whom.
+
+    Args:
+        points: of the teams on the board; None without one.
+    """
+    students = [row["student"] for row in rows]
+    yield "written answers still wait for points", [row["student"] for row in rows if row["needs_manual_grade"]]
+    yield "in the table of teams, without a grade", sorted(set(teams) - set(students))
+    if points is not None:
+        theirs = {teams.get(student, student) for student in students}
+        yield (
+            "teams (without --teams, students) that no official result names",
+            sorted(team for team in theirs if team.casefold() not in points),
+        )
+        yield (
+            "teams with results, but without a student",
+            sorted(set(points) - {team.casefold() for team in theirs}),
+        )
 
 
 def grades(course: Path) -> list[dict[str, Any]]:
@@ -118,15 +134,28 @@ def teams_of(path: Path) -> dict[str, str]:
     return teams
 
 
-def table(rows: Sequence[Mapping[str, Any]], form: str) -> list[list[Any]]:
-    """The table's lines, the heading first."""
+def table(rows: Sequence[Mapping[str, Any]], form: str, people: Mapping[str, str]) -> list[list[Any]]:
+    """The table's lines, the heading first.
+
+    Args:
+        people: student -> the platform's number, where `collect` saw one: the platform finds the student by it.
+    """
     if form == "canvas":
         heading = ["Student", "ID", "SIS Login ID", "Section", TITLE, f"{TITLE} competition"]
-        body = [["", "", _text(row["student"]), "", row["score"], row["competition"]] for row in rows]
+        body = [
+            [_text(row["student"]), people.get(row["student"], ""), "", "", row["score"], row["competition"]]
+            for row in rows
+        ]
         return [heading, *body]
     if form == "moodle":
-        heading = ["Username", TITLE, f"{TITLE} competition"]
-        return [heading, *([_text(row["student"]), row["score"], row["competition"]] for row in rows)]
+        heading = ["Identifier", "Username", TITLE, f"{TITLE} competition"]
+        return [
+            heading,
+            *(
+                [_participant(people, row["student"]), _text(row["student"]), row["score"], row["competition"]]
+                for row in rows
+            ),
+        ]
     heading = ["assignment", "student_id", "score", "max_score", "needs_manual_grade", "competition_points"]
     return [
         heading,
@@ -142,6 +171,11 @@ def table(rows: Sequence[Mapping[str, Any]], form: str) -> list[list[Any]]:
             for row in rows
         ),
     ]
+
+
+def _participant(people: Mapping[str, str], student: str) -> str:
+    """As Moodle's grading worksheet names who handed in; "" where the download did not tell."""
+    return f"Participant {people[student]}" if student in people else ""
 
 
 def _text(value: str) -> str:

@@ -7,11 +7,14 @@ instead of one for every cell: of the class's one writer that was a second a not
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from autograder.course import ASSIGNMENT
+
+TAG = re.compile(r"<(?=[a-zA-Z/!?])")
 
 
 class StorageError(RuntimeError):
@@ -31,6 +34,7 @@ def store(gradebook: Any, course: Path, student: str, judgement: Mapping[str, An
     gradebook.update_or_create_student(student)
     gradebook.update_or_create_submission(ASSIGNMENT, student)
     _mark(gradebook.find_submission_notebook(ASSIGNMENT, ASSIGNMENT, student), notebook)
+    make_harmless(notebook)
     page = course / "autograded" / student / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
     page.parent.mkdir(parents=True, exist_ok=True)
     part = page.with_suffix(".part")
@@ -58,6 +62,14 @@ def outputs_of(said: str, error: Sequence[str] | None) -> Iterator[Any]:
         yield new_output("error", ename=name, evalue=message, traceback=[f"{name}: {message}"])
 
 
+def make_harmless(notebook: Any) -> None:
+    """Tags in a student's own text become text: teachers open the page, too, and nothing in it may run."""
+    for cell in notebook.cells:
+        theirs = cell.metadata.get("own") or (cell.metadata.get("nbgrader") or {}).get("solution")
+        if cell.cell_type != "code" and theirs:
+            cell.cell_type, cell.source = "markdown", TAG.sub("&lt;", cell.source)
+
+
 def _mark(submitted: Any, notebook: Any) -> None:
     """Points by nbgrader's rule for a cell and its outputs; a teacher's own stay, and are asked for again."""
     from nbgrader.utils import compute_checksum, determine_grade, is_grade, is_solution
@@ -72,9 +84,8 @@ def _mark(submitted: Any, notebook: Any) -> None:
     for name, cell in cells.items():
         cell.metadata.nbgrader["checksum"] = released[name]  # by which an answer that was not touched is known
     rows = submitted.notebook
-    named = {
-        row.id: row.name for row in (*rows.grade_cells, *rows.solution_cells, *rows.task_cells)
-    }  # one query each
+    every = *rows.grade_cells, *rows.solution_cells, *rows.task_cells  # three queries instead of one a grade
+    named = {row.id: row.name for row in every}
     for grade in submitted.grades:
         cell = cells[named[grade.cell_id]]
         if is_grade(cell):

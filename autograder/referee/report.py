@@ -41,8 +41,9 @@ def times(ratio: float) -> str:
 def _lines(result: Mapping[str, Any]) -> Iterator[str]:
     title = get_event(result["event_name"]).title if result["event_name"] else "unknown event"
     yield f"{title}, team {result['team_name']}: {'RANKED' if result['ranked'] else 'NOT RANKED'}"
-    for check, reason in zip_longest(result["checks"], result["reasons"], fillvalue=""):
-        yield f"  refused by '{check or result['checks'][-1]}': {reason}"
+    last = (result["checks"] or [""])[-1]  # one check may have several reasons
+    for check, reason in zip_longest(result["checks"], result["reasons"], fillvalue=last):
+        yield f"  refused by '{check}': {reason}"
     if "speedup_vs_baseline" in result:
         yield from _figures(result)
     if "level" in result:

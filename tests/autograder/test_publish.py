@@ -6,6 +6,8 @@ import csv
 import html
 import json
 import os
+import subprocess
+import sys
 import zipfile
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -13,10 +15,14 @@ from html.parser import HTMLParser
 import pytest
 
 from autograder.__main__ import main
+from autograder.collect import people_of
 from autograder.course import ASSIGNMENT
+from autograder.export import noticed
+from autograder.export import table as grade_table
 from tests.perf.sample_class import submission
 from tests.perf.test_board import HOSTILE
 from tests.perf.test_widgets import Careless
+from tinytorch.export import ROOT
 from tinytorch.perf.board import clean
 from tinytorch.perf.checks import toy_submission
 from tinytorch.perf.store import Store
@@ -221,3 +227,38 @@ def test_two_people_of_one_name_and_two_files_of_one_person_are_told_apart(tmp_p
     assert placed == {"leejin-12": names[0], "leejin-99": names[1], "ada": names[2]}
     said = capsys.readouterr().out
     assert "ada_5_7_scratch.ipynb: left out" in said and "final.ipynb: not placed" in said
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (alone / "leejin_99_8_tinymlperf.ipynb").write_text("a second try")
+    (alone / "ada_6_9_tinymlperf.ipynb").write_text("another Ada")
+    assert main(["collect", str(alone), "--course", str(course), "--replace"]) == 0
+    placed = {path.parent.parent.name: path.read_text() for path in course.glob("submitted/*/*/*.ipynb")}
+    assert placed["leejin-99"] == "a second try" and placed["ada"] == names[2] and placed["ada-6"] == "another Ada"
+    assert people_of(course) == {"ada": "5", "ada-6": "6", "leejin-12": "12", "leejin-99": "99"}
+
+
+def test_the_platform_finds_a_student_by_its_own_number():
+    rows = [{"student": name, "score": 8.0, "competition": 2} for name in ("ada", "=ben")]
+    canvas = grade_table(rows, "canvas", {"ada": "5"})
+    assert [row[:2] for row in canvas] == [["Student", "ID"], ["ada", "5"], ["'=ben", ""]]
+    assert [row[0] for row in grade_table(rows, "moodle", {"ada": "5"})] == ["Identifier", "Participant 5", ""]
+
+
+def test_what_to_look_at_before_grades_go_out():
+    rows = [{"student": name, "needs_manual_grade": name == "ada"} for name in ("ada", "ben")]
+    found = dict(noticed(rows, {"ada": "Owls", "zoe": "Owls"}, {"owls": 3, "cats": 1}))
+    assert list(found.values()) == [["ada"], ["zoe"], ["ben"], ["cats"]]
+    assert not any("result" in words for words, _ in noticed(rows, {}, None)), "without a board"
+
+
+def test_a_gradebook_that_cannot_be_read_is_found(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("TINYMLPERF_GRADEBOOK", raising=False)
+    (tmp_path / "gradebook.db").write_text("no database, but long enough to be taken for one by its size" * 20)
+    assert main(["doctor", "--course", str(tmp_path)]) == 1
+    assert "cannot be read: " in capsys.readouterr().out
+
+
+def test_a_python_without_the_packages_says_what_to_do():
+    run = [sys.executable, "-S", "-m", "autograder", "doctor"]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "is missing in" in done.stderr and "activate" in done.stderr

@@ -68,9 +68,8 @@ class SubmitPanel(Dashboard):
         looks = {"layout": widgets.Layout(width="auto"), "style": {"description_width": "initial"}}
         wide = looks | {"layout": widgets.Layout(width="min(32em, 100%)")}
         titles = [(each.title, name) for name, each in EVENTS.items()]
-        typed = partial(
-            widgets.Text, continuous_update=False
-        )  # sent letter by letter, a click overtakes the last ones
+        # Sent when it is left: letter by letter, a click on Submit overtakes the last ones.
+        typed = partial(widgets.Text, continuous_update=False)
         self.team = typed(value=team, placeholder="2 to 40 characters", description="Team", **looks)
         self.event = widgets.Dropdown(options=titles, value=event, description="Event", **looks)
         self.model = widgets.Dropdown(options=list(self._models), description="Model", **looks)
