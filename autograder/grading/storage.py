@@ -14,7 +14,7 @@ from typing import Any
 
 from autograder.course import ASSIGNMENT
 
-TAG = re.compile(r"<(?=[a-zA-Z/!?])")
+TAG, LINK = re.compile(r"<(?=[a-zA-Z/!?])"), re.compile(r"\](?=[(:\[])")
 
 
 class StorageError(RuntimeError):
@@ -63,11 +63,11 @@ def outputs_of(said: str, error: Sequence[str] | None) -> Iterator[Any]:
 
 
 def make_harmless(notebook: Any) -> None:
-    """Tags in a student's own text become text: teachers open the page, too, and nothing in it may run."""
+    """Tags and links in a student's own text become text: teachers open the page, and nothing in it may run."""
     for cell in notebook.cells:
         theirs = cell.metadata.get("own") or (cell.metadata.get("nbgrader") or {}).get("solution")
         if cell.cell_type != "code" and theirs:
-            cell.cell_type, cell.source = "markdown", TAG.sub("&lt;", cell.source)
+            cell.cell_type, cell.source = "markdown", LINK.sub("] ", TAG.sub("&lt;", cell.source))
 
 
 def _mark(submitted: Any, notebook: Any) -> None:

@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 
 import nbformat
 import pytest
+from nbconvert.filters.markdown import markdown2html
 
 from autograder.__main__ import main
 from autograder.course import ASSIGNMENT, STAMP, add_source, make_release, nbgrader_course, read_source
@@ -192,7 +193,9 @@ def test_feedback_is_written_for_everybody_and_holds_no_hidden_test(made, graded
 
 
 def test_markup_in_a_students_text_does_not_run():
-    text = "a < b, <script>alert(1)</script> <b onclick='x()'>"
+    text = (
+        "a < b, <script>alert(1)</script> <b onclick='x()'> [c](javascript:alert(2)) [d][e]\n\n[e]: javascript:x()"
+    )
     answer = {"nbgrader": {"solution": True}}
     kinds = [("markdown", {"own": True}), ("markdown", answer), ("raw", {"own": True})]
     cells = [{"cell_type": kind, "metadata": metadata, "source": text} for kind, metadata in kinds]
@@ -200,6 +203,7 @@ def test_markup_in_a_students_text_does_not_run():
     make_harmless(notebook)
     for cell in notebook.cells:
         assert (cell.cell_type, cell.source.count("<")) == ("markdown", 1), "what is no tag stays"
+        assert "href" not in markdown2html(cell.source) and "[c] (javascript" in cell.source
 
 
 def test_a_second_run_changes_nothing_and_judges_nothing(made, graded, monkeypatch):
