@@ -27,7 +27,20 @@ from tinytorch.perf.workloads.events import EVENTS
 
 METRICS = ("speed", "innovation", "composite")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run what begins so
-FIELDS = ("event", "board", "rank", "tied", "team", "score", "low", "high", "division", "medal", "submitted_at")
+FIELDS = (
+    "event",
+    "board",
+    "rank",
+    "tied",
+    "team",
+    "score",
+    "low",
+    "high",
+    "division",
+    "medal",
+    "submitted_at",
+    "entry",
+)
 
 
 class ShowError(ValueError):
@@ -53,7 +66,8 @@ def run(options: argparse.Namespace) -> int:
     mode = "practice" if options.practice else "official"
     entries = chosen(stored(options.store).submissions(), mode, options.until, options.division)
     if not entries:
-        raise ShowError(f"{options.store} holds no {mode} results to show")
+        limits = f" until {options.until}" if options.until else ""
+        raise ShowError(f"{options.store} holds no {mode} results to show{limits}")
     if options.pseudonyms:
         entries = [
             dict(each) | {"team_name": pseudonym(each["team_name"], options.pseudonyms)} for each in entries
@@ -129,7 +143,7 @@ def rows_of(board: Leaderboard) -> list[dict[str, Any]]:
             "event": board.event, "board": board.metric, "rank": row.rank, "tied": row.tied, "team": row.team,
             "score": row.score, "low": row.low, "high": row.high,
             "division": row.submission.get("division"), "medal": row.submission.get("medal"),
-            "submitted_at": row.submission.get("submitted_at"),
+            "submitted_at": row.submission.get("submitted_at"), "entry": row.submission.get("id"),
         }
         for row in board.standings
     ]  # fmt: skip

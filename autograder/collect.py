@@ -33,6 +33,7 @@ NAMINGS = (  # folder and file name -> student; Moodle's first: below such a fol
     ("a folder for each student", re.compile(rf"[^/]+/(?:.*/)?(?P<who>[^/]+)/{ASSIGNMENT}\.ipynb")),
     ("a file for each student", re.compile(rf"[^/]+/(?P<who>(?!{ASSIGNMENT}\b)[^/]+)\.ipynb")),
 )
+KEPT = "is there already and differs; left as it was (--replace takes the new one)"
 ALONE = NAMINGS[-1][0]  # believed where no file is named in another way: any file's name would be a student
 
 # As nbgrader writes it, in a file or a folder's name; it reads names of other zones as UTC.
@@ -52,6 +53,11 @@ class Found:
     naming: str
     number: str = ""  # the platform's, of the student
 
+    @property
+    def person(self) -> str:
+        """Who it is, as people.json keeps it: "Canvas 12345"."""
+        return f"{self.naming} {self.number}".strip()
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to collect, and where to."""
@@ -70,11 +76,13 @@ def run(options: argparse.Namespace) -> int:
         found, others, strangers = notebooks_in(folder, people)
         if not found:
             raise CollectError(f"{options.source} holds no notebook whose name says whose it is")
+        kept = 0
         for each in found:
             handed_in = when(each, options.file_dates)
             done = placed(each, options.course, options.replace, options.dry_run, handed_in)
+            kept += done == KEPT
             print(f"{each.student:<24} {done} ({each.naming}{f', handed in {handed_in}' if handed_in else ''})")
-        numbered = {each.student: each.number for each in found if each.number}
+        numbered = {each.student: each.person for each in found if each.number}
         if numbered and not options.dry_run:
             keep_people(options.course, people | numbered)
         for student, path in others:
@@ -82,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
         for path in strangers:
             why = "its name says nothing of a student" if path.suffix == ".ipynb" else "no notebook"
             print(f"{'?':<24} {path}: not placed, {why}")
-    return 1 if strangers else 0
+    return 1 if strangers or kept else 0
 
 
 class opened:  # noqa: N801  used as a function
@@ -120,7 +128,7 @@ def seconds_of(member: zipfile.ZipInfo) -> float:
 
 
 def people_of(course: Path) -> dict[str, str]:
-    """Student -> the platform's number, of all that were collected before."""
+    """Student -> the platform's name and its number for them, of all that were collected before."""
     kept = course / "people.json"
     return dict(json.loads(kept.read_text(encoding="utf-8"))) if kept.is_file() else {}
 
@@ -146,7 +154,7 @@ def notebooks_in(
         known = {path: each for path, each in known.items() if each.naming != ALONE}
     numbers: dict[str, set[str]] = {}
     for each in known.values():
-        numbers.setdefault(each.student, set()).add(each.number)
+        numbers.setdefault(each.student, set()).add(each.person)
     best: dict[str, Found] = {}
     others = []
     for each in sorted(known.values(), key=_worth):
@@ -165,7 +173,7 @@ def name_of(found: Found, alone: bool, people: Mapping[str, str]) -> str:
         alone: nobody else of that name is in this download.
     """
     name, numbered = found.student, f"{found.student}-{found.number}".strip("-")
-    taken = people.get(name, found.number) != found.number
+    taken = people.get(name, found.person) != found.person
     return numbered if taken or numbered in people or not (alone or name in people) else name
 
 
@@ -219,7 +227,7 @@ def placed(found: Found, course: Path, anew: bool, dry: bool, handed_in: str = "
             stamp.write_text(handed_in, encoding="utf-8")
         return "was collected before"
     if target.is_file() and not anew:
-        return "is there already and differs; left as it was (--replace takes the new one)"
+        return KEPT
     if not dry:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(found.path, target)

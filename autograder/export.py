@@ -138,12 +138,13 @@ def table(rows: Sequence[Mapping[str, Any]], form: str, people: Mapping[str, str
     """The table's lines, the heading first.
 
     Args:
-        people: student -> the platform's number, where `collect` saw one: the platform finds the student by it.
+        people: student -> platform and number, where `collect` saw one: that platform finds the student by it.
     """
+    numbers = {who: number for who, (platform, _, number) in _told(people) if platform.casefold() == form}
     if form == "canvas":
         heading = ["Student", "ID", "SIS Login ID", "Section", TITLE, f"{TITLE} competition"]
         body = [
-            [_text(row["student"]), people.get(row["student"], ""), "", "", row["score"], row["competition"]]
+            [_text(row["student"]), numbers.get(row["student"], ""), "", "", row["score"], row["competition"]]
             for row in rows
         ]
         return [heading, *body]
@@ -152,7 +153,7 @@ def table(rows: Sequence[Mapping[str, Any]], form: str, people: Mapping[str, str
         return [
             heading,
             *(
-                [_participant(people, row["student"]), _text(row["student"]), row["score"], row["competition"]]
+                [_participant(numbers, row["student"]), _text(row["student"]), row["score"], row["competition"]]
                 for row in rows
             ),
         ]
@@ -173,9 +174,13 @@ def table(rows: Sequence[Mapping[str, Any]], form: str, people: Mapping[str, str
     ]
 
 
-def _participant(people: Mapping[str, str], student: str) -> str:
+def _told(people: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, str, str]]]:
+    return ((student, person.partition(" ")) for student, person in people.items())
+
+
+def _participant(numbers: Mapping[str, str], student: str) -> str:
     """As Moodle's grading worksheet names who handed in; "" where the download did not tell."""
-    return f"Participant {people[student]}" if student in people else ""
+    return f"Participant {numbers[student]}" if student in numbers else ""
 
 
 def _text(value: str) -> str:

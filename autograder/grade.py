@@ -238,7 +238,7 @@ def read(text: str) -> tuple[Any, list[str]]:
         told = json.loads(text)
         cells = [nbformat.from_dict(cell) for cell in told["cells"]]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        return nbformat.v4.new_notebook(), [f"no notebook: {type(error).__name__}"]
+        return nbformat.v4.new_notebook(), [f"no notebook: {type(error).__name__}; ask for the file again"]
     kept = [cell for cell in cells if _is_cell(cell)]
     for cell in kept:
         cell.source = cell.source if isinstance(cell.source, str) else "".join(map(str, cell.source))

@@ -64,6 +64,8 @@ def settle(gradebook: Any, course: Path, student: str, rule: LateRule) -> tuple[
     notebook.late_submission_penalty = lost or None
     gradebook.db.commit()
     words = [f"{lost:g} points lost, day {days_late(seconds)} after the due date"] if seconds else []
+    if not stamp.is_file() and submission.duedate is not None:
+        words.append("when it was handed in is not known: counts as in time")
     if stamp.is_file() and submission.timestamp is None:
         words.append(f"{STAMP} holds no time")
     return float(notebook.score - lost), words

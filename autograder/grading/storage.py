@@ -33,7 +33,11 @@ def store(gradebook: Any, course: Path, student: str, judgement: Mapping[str, An
     replay(notebook, judgement["outcomes"])
     gradebook.update_or_create_student(student)
     gradebook.update_or_create_submission(ASSIGNMENT, student)
-    _mark(gradebook.find_submission_notebook(ASSIGNMENT, ASSIGNMENT, student), notebook)
+    row = gradebook.find_submission_notebook(ASSIGNMENT, ASSIGNMENT, student)
+    _mark(row, notebook)
+    if any(note.startswith("no notebook") for note in judgement["notes"]):
+        for comment in row.comments:
+            comment.auto_comment = "Your file could not be read as a notebook: hand it in again."
     make_harmless(notebook)
     page = course / "autograded" / student / ASSIGNMENT / f"{ASSIGNMENT}.ipynb"
     page.parent.mkdir(parents=True, exist_ok=True)

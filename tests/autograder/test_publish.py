@@ -234,14 +234,18 @@ def test_two_people_of_one_name_and_two_files_of_one_person_are_told_apart(tmp_p
     assert main(["collect", str(alone), "--course", str(course), "--replace"]) == 0
     placed = {path.parent.parent.name: path.read_text() for path in course.glob("submitted/*/*/*.ipynb")}
     assert placed["leejin-99"] == "a second try" and placed["ada"] == names[2] and placed["ada-6"] == "another Ada"
-    assert people_of(course) == {"ada": "5", "ada-6": "6", "leejin-12": "12", "leejin-99": "99"}
+    assert people_of(course) == {
+        f"{name}": f"Canvas {number}"
+        for name, number in (("ada", 5), ("ada-6", 6), ("leejin-12", 12), ("leejin-99", 99))
+    }
 
 
 def test_the_platform_finds_a_student_by_its_own_number():
     rows = [{"student": name, "score": 8.0, "competition": 2} for name in ("ada", "=ben")]
-    canvas = grade_table(rows, "canvas", {"ada": "5"})
+    people = {"ada": "Canvas 5", "=ben": "Moodle 7"}
+    canvas = grade_table(rows, "canvas", people)
     assert [row[:2] for row in canvas] == [["Student", "ID"], ["ada", "5"], ["'=ben", ""]]
-    assert [row[0] for row in grade_table(rows, "moodle", {"ada": "5"})] == ["Identifier", "Participant 5", ""]
+    assert [row[0] for row in grade_table(rows, "moodle", people)] == ["Identifier", "", "Participant 7"]
 
 
 def test_what_to_look_at_before_grades_go_out():

@@ -14,8 +14,9 @@ import pytest
 from autograder.course import ASSIGNMENT, make_release, nbgrader_course
 from tests.autograder.test_projector import serving
 from tests.e2e.lab import PATIENCE_S, browser_page, lab_server, needs_chromium, open_notebook
-from tests.perf.sample_class import ENTRIES, submission
+from tests.perf.sample_class import ENTRIES, leaderboard, submission
 from tests.perf.test_widgets import crowd
+from tinytorch.perf.board import board_html
 from tinytorch.perf.store import Store
 
 pytestmark = needs_chromium
@@ -255,6 +256,21 @@ def tab_to(page, name):
         if page.evaluate(focused).strip() == name:
             return
     raise AssertionError(f"Tab does not lead to {name}")
+
+
+@pytest.mark.parametrize("metric", ["speed", "innovation", "composite"])
+@pytest.mark.parametrize("width", [260, 330, 400, 640])
+def test_a_narrow_board_shows_every_name_and_score(page, width, metric):
+    """A notebook beside JupyterLab's file list on a small screen has less than 300 pixels."""
+    live = board_html(leaderboard(metric=metric), own_team="Hot Path", changes={"Byte Club": -1, "Hot Path": 12})
+    page.set_viewport_size({"width": width, "height": 1200})
+    page.set_content(f"<body style='margin:0'>{live}")
+    table = page.locator("table.tp-table").first
+    assert table.evaluate("e => e.scrollWidth <= e.clientWidth && e.clientWidth <= innerWidth")
+    for team in page.locator("tr[data-team]").all():
+        name, line = team.locator(".tp-team").bounding_box(), team.bounding_box()
+        assert name["width"] >= 80 and line["height"] <= 150, team.get_attribute("data-team")
+        assert team.locator("td.tp-score").is_visible()
 
 
 # ---------------------------------------------------------------- without a kernel

@@ -945,8 +945,12 @@ overflow:visible;white-space:nowrap}
 .tp.tp-board table.tp-innovation :is(th,td).tp-team{width:52%}
 .tp.tp-board table.tp-speed:has(.tp-change) .tp-chart{display:none}
 .tp.tp-board table.tp-speed:has(.tp-change) :is(th,td).tp-team{width:auto}}
+@container (max-width:32em){.tp.tp-board table.tp-table .tp-outcome{display:none}}
 @container (max-width:28em){.tp.tp-board table.tp-table .tp-chart{display:none}
 .tp.tp-board table.tp-table:not(.tp-unranked) :is(th,td).tp-team{width:auto}}
+@container (max-width:24em){.tp.tp-board table.tp-table .tp-change,.tp-words{display:none}
+.tp.tp-board table.tp-table .tp-score{width:6.4em}.tp.tp-board table.tp-table .tp-rank{width:3em}
+.tp.tp-board table.tp-unranked th.tp-team{padding-left:.5em;width:40%}}
 @media print{.tp *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """
 BOARD_CSS = (_THEME_CSS + _TABLE_CSS).replace("\n", "")
