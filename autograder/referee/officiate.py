@@ -25,7 +25,7 @@ from autograder.referee.kernels import compile_kernel
 from autograder.referee.levels import Level, level_here
 from autograder.referee.memory import memory_setup, peak_memory
 from autograder.referee.players import Court, Player
-from autograder.referee.rounds import LEAST_ROUNDS, Match, Usage
+from autograder.referee.rounds import LEAST_ROUNDS, REST_S, Match, Usage
 from autograder.referee.sandbox import Setup, Worker, WorkerError, one_core, workers
 from tinytorch.core.acceleration import add_custom_kernels
 from tinytorch.core.benchmarking import (
@@ -46,6 +46,7 @@ from tinytorch.perf.workloads.events import Event, get_event
 from tinytorch.perf.workloads.scenarios import memory_inputs
 
 CLOCK = "worker's CPU time, read from outside"
+RESTING_SHARE = 0.25  # of a rest may be computed: honest workers were at 0.00, spinning ones at 1.02
 BETWEEN_S, BETWEEN_SHARE = 3e-5, 0.1  # CPU between two calls, of a call's: freeing memory, the way to the pipe
 IDLE_S, IDLE_SHARE = 1e-3, 0.5  # of a call's time without computing and without waiting for a core
 UNSEEN = (
@@ -263,6 +264,13 @@ def check_usage(usage: Sequence[tuple[Usage, Usage]]) -> None:
             "CPU between calls",
             f"its worker computed {between[1] * 1e6:.0f} us between two calls, the baseline's "
             f"{between[0] * 1e6:.0f} us: it must do nothing before it is asked",
+        )
+    resting = sum(each.resting_cpu_s for each in sides[1]) / max(1, len(sides[1]))
+    if resting > RESTING_SHARE * REST_S:
+        raise WorkerError(
+            "CPU between calls",
+            f"its worker computed {resting * 1e6:.0f} of the {REST_S * 1e6:.0f} us in which nothing was asked: "
+            f"it must rest until it is asked",
         )
     if idle[1] > idle[0] + IDLE_S + IDLE_SHARE * answering:
         raise WorkerError(

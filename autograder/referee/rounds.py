@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -29,6 +29,7 @@ WARM_UPS = 2  # before a block, untimed: the first call after the other side's t
 MOST_TASKS = 48  # in a block: every answer is kept to be graded
 TARGET = 0.01
 SLOWEST = 20.0  # times the baseline: slower entries are not worth minutes of timing
+REST_S = 2e-3  # of each round in which nothing is asked
 LEAST_SHARE = 0.25  # of an echo's time that is left to a call at least: nothing takes no time
 OPS_TIMED = ("embed", "normalize", "project", "attend", "feed_forward")
 
@@ -71,6 +72,7 @@ class Usage:
     between_cpu_s: float = 0.0  # CPU that was burnt while nothing was asked
     waited_s: float = 0.0  # ready to run, without a core
     calls: int = 0
+    resting_cpu_s: float = 0.0  # CPU that was burnt while the referee slept for REST_S; the entry's alone
 
 
 class Match:
@@ -240,9 +242,21 @@ class Match:
             for kind in self._cases:
                 self._pairs(kind, blocks[kind], slice_s, pairs)
         baseline, entry = (self._used(*each) for each in zip(self.players, before, strict=True))
-        self.usage.append((baseline, entry))
+        self.usage.append((baseline, replace(entry, resting_cpu_s=self._rest())))
         waited_s = baseline.waited_s + entry.waited_s
         return Round(number, *round_medians(pairs), time.perf_counter() - wall, waited_s, entry.between_cpu_s)
+
+    def _rest(self) -> float:
+        """CPU seconds of the entry's worker while it alone may run and has nothing to do, for REST_S.
+
+        Between two calls the referee is at work on the same core, and some schedulers let nobody else run then.
+        """
+        entry = self.players[1]
+        entry.court.give(entry.worker)
+        time.sleep(REST_S / 2)  # what the last call left to tidy up
+        start = entry.worker.cpu_s()
+        time.sleep(REST_S)
+        return entry.worker.cpu_s() - start
 
     def _pairs(
         self,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from autograder.referee.inputs import Source
-from autograder.referee.rounds import LONGEST_S, WARM_UPS, Match, warm_ups
-from autograder.referee.sandbox import fixed_addresses
+from autograder.referee.officiate import check_usage
+from autograder.referee.rounds import LONGEST_S, REST_S, WARM_UPS, Match, Usage, warm_ups
+from autograder.referee.sandbox import WorkerError, fixed_addresses
 from tinytorch.perf.workloads.events import get_event
 
 COLD_S = (40e-6, 6e-6, 3e-6, 2e-6)  # by which the first calls after the other side's turn are longer, as measured
@@ -61,6 +63,13 @@ def test_an_answer_is_graded_whether_it_was_timed_or_not():
 
 def test_a_long_task_needs_no_warming():
     assert warm_ups(LONGEST_S) == 0 < warm_ups(LONGEST_S / 2) < warm_ups(1e-5) == WARM_UPS
+
+
+def test_who_computes_while_nothing_is_asked_is_refused_where_the_scheduler_lets_it_not_run_between_calls():
+    honest = Usage(answering_cpu_s=1e-3, answering_wall_s=1e-3, calls=10)
+    check_usage([(honest, honest)] * 3)
+    with pytest.raises(WorkerError, match="it must rest until it is asked"):
+        check_usage([(honest, replace(honest, resting_cpu_s=REST_S))] * 3)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux can")

@@ -1,4 +1,4 @@
-"""mlp_sprint | no gain: CPU of all threads, worker stopped | a thread that never rests slows the baseline down"""
+"""mlp_sprint | CPU between calls | a thread that never rests slows the baseline down"""
 
 import threading
 
