@@ -6,9 +6,8 @@ and what it proves is decided in perf.evidence; what it is worth, in the noteboo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +16,24 @@ import numpy as np
 from autograder.referee import protocol
 from autograder.referee.inputs import SPLIT
 from autograder.referee.kernels import ghosts
+from autograder.referee.players import Player
 from autograder.referee.sandbox import Setup, Worker, WorkerError, cores, one_core, workers
 from tinytorch.core.benchmarking import claimed_families, innovation_report
 from tinytorch.perf.entry import Entry, rebuilt
-from tinytorch.perf.evidence import PROBES, Facts, Intervention, Run, facts_from_runs, gather_facts, interventions
+from tinytorch.perf.evidence import (
+    AS_IS,
+    PROBES,
+    Facts,
+    Intervention,
+    Run,
+    facts_from_runs,
+    gather_facts,
+    interventions,
+)
 from tinytorch.perf.records import Report
 from tinytorch.perf.workloads.baselines import load_baseline
 from tinytorch.perf.workloads.datasets import load_dataset
-from tinytorch.perf.workloads.events import Event, get_event
+from tinytorch.perf.workloads.events import Event
 
 if TYPE_CHECKING:
     from autograder.referee.officiate import Terms
@@ -33,65 +42,59 @@ WARM, TIMED = 2, 5
 MOST_SIDE_BY_SIDE = 2  # workers whose time does not matter; more would come near the limits of wall time
 
 
-def innovation_of(
-    entry: Entry,
-    event: Event,
-    baseline: Setup,
-    setup: Setup,
-    terms: Terms,
-    answers: tuple[np.ndarray, np.ndarray],
-    measured: Mapping[str, float],
-    scratch: Path,
-) -> Report:
-    """Evidence for the six families with the score they add up to, as practice gives it; 0 where not asked for.
+@dataclass(frozen=True)
+class Found:
+    """What the match has told already."""
 
-    Args:
-        measured: `memory_ratio` and `speedup` of the match.
-    """
+    logits: np.ndarray
+    baseline_logits: np.ndarray
+    memory_ratio: float
+    speedup: float
+    as_is: Run  # of the worker that played: its weights were never changed
+
+
+def innovation_of(
+    entry: Entry, event: Event, baseline: Setup, setup: Setup, terms: Terms, found: Found, scratch: Path
+) -> Report:
+    """Evidence for the six families with the score they add up to, as practice gives it; 0 where not asked for."""
     claimed = claimed_families(entry.optimization_description)
     if not terms.interventions:
         return Report(
             innovation_score=0.0, detected_techniques=[], claimed_techniques=sorted(claimed), evidence=[], facts={}
         )
-    probes = load_dataset(event.name, SPLIT).batch(PROBES[event.name], terms.rng(4))
-    facts = _facts(entry, baseline, setup, terms, probes, answers, measured, scratch)
-    return innovation_report(facts, claimed)
+    return innovation_report(_facts(entry, event, baseline, setup, terms, found, scratch), claimed)
 
 
 def _facts(
-    entry: Entry,
-    baseline: Setup,
-    setup: Setup,
-    terms: Terms,
-    probes: np.ndarray,
-    answers: tuple[np.ndarray, np.ndarray],
-    measured: Mapping[str, float],
-    scratch: Path,
+    entry: Entry, event: Event, baseline: Setup, setup: Setup, terms: Terms, found: Found, scratch: Path
 ) -> Facts:
     """By looking at the model where it is the library's own, else by interventions in workers."""
-    model = rebuilt(entry)
+    model, probes, answers = rebuilt(entry), probes_of(event, terms), (found.logits, found.baseline_logits)
     if model is not None:
         with one_core():
-            known = load_baseline(entry.event_name)
-            return gather_facts(model, known, probes, answers, measured["memory_ratio"])
-    shape = get_event(entry.event_name).output_shape(probes)
-    asked = interventions(entry, baseline.weights, terms.seed)
+            return gather_facts(model, load_baseline(event.name), probes, answers, found.memory_ratio)
+    asked = [each for each in interventions(entry, baseline.weights, terms.seed) if each.name != AS_IS]
 
     def carried_out(each: Intervention) -> Run:
-        return carry_out(each, changed(setup, each, entry, scratch), probes, shape)
+        return carry_out(each, changed(setup, each, entry, scratch), probes, event)
 
     with ThreadPoolExecutor(min(MOST_SIDE_BY_SIDE, cores())) as side_by_side:
-        found = list(side_by_side.map(carried_out, [each for each in asked if not each.timed]))
+        runs = list(side_by_side.map(carried_out, [each for each in asked if not each.timed]))
     with one_core():
-        found += [carried_out(each) for each in asked if each.timed]
-        own = carry_out(unchanged(baseline), baseline, probes, shape)
-    runs = {run.name: run for run in found}
-    return facts_from_runs(entry, baseline.weights, runs, own, answers, **measured)
+        runs += [carried_out(each) for each in asked if each.timed]
+    by_name = {run.name: run for run in (found.as_is, *runs)}
+    return facts_from_runs(entry, baseline.weights, by_name, answers, found.memory_ratio, found.speedup)
 
 
-def unchanged(baseline: Setup) -> Intervention:
-    """The baseline's own run, timed, in the form of an intervention that changes nothing."""
-    return Intervention("baseline", dict(baseline.weights), None, False, True, "what the entry is compared with")
+def probes_of(event: Event, terms: Terms) -> np.ndarray:
+    """Inputs of every run, changed and unchanged."""
+    return load_dataset(event.name, SPLIT).batch(PROBES[event.name], terms.rng(4))
+
+
+def as_it_is(player: Player, terms: Terms) -> Run:
+    """The run that changes nothing, by the worker that has played."""
+    player.court.give(player.worker)
+    return run_of(player.worker, AS_IS, probes_of(player.event, terms), player.event, timed=True)
 
 
 def changed(setup: Setup, intervention: Intervention, entry: Entry, scratch: Path) -> Setup:
@@ -108,15 +111,23 @@ def changed(setup: Setup, intervention: Intervention, entry: Entry, scratch: Pat
     )
 
 
-def carry_out(intervention: Intervention, setup: Setup, probes: np.ndarray, shape: tuple[int, ...]) -> Run:
-    """Logits of one fresh worker; None where it broke, which is an answer too."""
+def carry_out(intervention: Intervention, setup: Setup, probes: np.ndarray, event: Event) -> Run:
+    """The run of a fresh worker."""
     try:
         with workers(setup) as (worker,):
-            logits = _logits(worker, probes, shape)
-            time_s = _time_s(worker, probes, shape) if intervention.timed else None
+            return run_of(worker, intervention.name, probes, event, intervention.timed)
     except WorkerError:
         return Run(intervention.name, None)
-    return Run(intervention.name, logits, time_s)
+
+
+def run_of(worker: Worker, name: str, probes: np.ndarray, event: Event, timed: bool) -> Run:
+    """Logits of this worker; None where it broke, which is an answer too."""
+    shape = event.output_shape(probes)
+    try:
+        logits = _logits(worker, probes, shape)
+        return Run(name, logits, _time_s(worker, probes, shape) if timed else None)
+    except WorkerError:
+        return Run(name, None)
 
 
 def _logits(worker: Worker, probes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:

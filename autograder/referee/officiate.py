@@ -11,6 +11,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,13 +21,21 @@ import numpy as np
 
 from autograder.referee import laws
 from autograder.referee.inputs import SPLIT, Source
-from autograder.referee.interventions import innovation_of
+from autograder.referee.interventions import Found, as_it_is, innovation_of
 from autograder.referee.kernels import compile_kernel
 from autograder.referee.levels import Level, level_here
 from autograder.referee.memory import memory_setup, peak_memory
 from autograder.referee.players import Court, Player
 from autograder.referee.rounds import LEAST_ROUNDS, REST_S, Match, Usage
-from autograder.referee.sandbox import Setup, Worker, WorkerError, one_core, workers
+from autograder.referee.sandbox import (
+    Setup,
+    Worker,
+    WorkerError,
+    one_core,
+    standing_still,
+    workers,
+    workers_to_come,
+)
 from tinytorch.core.acceleration import add_custom_kernels
 from tinytorch.core.benchmarking import (
     example_errors,
@@ -37,7 +46,7 @@ from tinytorch.core.benchmarking import (
     paired_difference,
 )
 from tinytorch.perf.entry import Entry, check_entry, load_entry
-from tinytorch.perf.evidence import MOST_COMPARED, division_of, hidden_bytes
+from tinytorch.perf.evidence import AS_IS, MOST_COMPARED, Run, division_of, hidden_bytes
 from tinytorch.perf.machine import describe_machine, one_blas_thread
 from tinytorch.perf.records import Quality, Report, Round
 from tinytorch.perf.workloads.baselines import load_baseline
@@ -92,6 +101,7 @@ class Played:
 
     rounds: list[Round]
     match: Match
+    as_is: Run = field(default_factory=lambda: Run(AS_IS, None))  # of the entry, for evidence
     problems: list[WorkerError] = field(default_factory=list)
 
 
@@ -169,9 +179,9 @@ def _held(entry: Entry, event: Event, terms: Terms, opening: Report, scratch: Pa
     baseline = baseline_setup(event, terms)
     setup = entry_setup(entry, terms, scratch)
     reference = add_custom_kernels(load_baseline(event.name), version=3)
-    with one_core():
-        played = _match(event, baseline, setup, terms, reference)
-        resources = _resources(event, entry, baseline, setup, terms)
+    with workers_to_come(memory_setup(baseline), memory_setup(setup)) as for_memory, one_core():
+        played = _match(event, baseline, setup, terms, reference, for_memory)
+        resources = _resources(event, entry, baseline, for_memory.result(), terms)
     logits, reference_logits, graded = _graded(event, played.match, reference, terms)
     quality = rounded(judge_quality(event, logits, reference_logits, graded))
     played.problems += _below_floor_somewhere(event, played.match, logits, reference_logits, graded)
@@ -180,9 +190,8 @@ def _held(entry: Entry, event: Event, terms: Terms, opening: Report, scratch: Pa
     some = _some_of(logits, terms.rng(5))
     division, kl = division_of(logits[some], reference_logits[some])
     ratio = resources["baseline_peak_memory_bytes"] / resources["peak_memory_bytes"]
-    measured = {"memory_ratio": ratio, "speedup": results["speedup_vs_baseline"]}
-    found = (logits, reference_logits)
-    innovation = innovation_of(entry, event, baseline, setup, terms, found, measured, scratch)
+    found = Found(logits, reference_logits, ratio, results["speedup_vs_baseline"], played.as_is)
+    innovation = innovation_of(entry, event, baseline, setup, terms, found, scratch)
     closing = judged(results, innovation)
     problems = played.problems
     closing["checks"] = [] if closing["ranked"] else ["quality floor"]
@@ -212,9 +221,11 @@ def entry_setup(entry: Entry, terms: Terms, scratch: Path) -> Setup:
     return Setup(entry.source, entry.weights, kernel=kernel, layers=terms.level.layers)
 
 
-def _match(event: Event, baseline: Setup, setup: Setup, terms: Terms, reference: Any) -> Played:
-    """The rounds, and all laws that the players must obey."""
-    with workers(baseline, setup) as started:
+def _match(
+    event: Event, baseline: Setup, setup: Setup, terms: Terms, reference: Any, others: Future[list[Worker]]
+) -> Played:
+    """The rounds, and all laws that the players must obey; the `others` get ready first, and then stand still."""
+    with workers(baseline, setup) as started, standing_still(others.result()):
 
         def revive() -> Worker:
             started.append(Worker(setup))
@@ -232,6 +243,8 @@ def _match(event: Event, baseline: Setup, setup: Setup, terms: Terms, reference:
                 law()
             except WorkerError as problem:
                 played.problems.append(problem)
+        if terms.interventions:
+            played.as_is = as_it_is(second, terms)
         return played
 
 
@@ -344,11 +357,12 @@ def _accuracies(quality: Quality, logits: np.ndarray, reference: np.ndarray, gra
     }
 
 
-def _resources(event: Event, entry: Entry, baseline: Setup, setup: Setup, terms: Terms) -> dict[str, Any]:
-    """Peak memory, each in a fresh worker, and bytes of the weights."""
+def _resources(
+    event: Event, entry: Entry, baseline: Setup, fresh: Sequence[Worker], terms: Terms
+) -> dict[str, Any]:
+    """Peak memory of the baseline's and the entry's model, each in a fresh worker, and bytes of the weights."""
     inputs = memory_inputs(load_dataset(event.name, SPLIT), terms.rng(3))
-    with workers(memory_setup(baseline), memory_setup(setup)) as started:
-        theirs, own = (peak_memory(worker, inputs) for worker in started)
+    theirs, own = (peak_memory(worker, inputs) for worker in fresh)
     return {
         "peak_memory_bytes": own.peak_bytes,
         "baseline_peak_memory_bytes": theirs.peak_bytes,

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -341,12 +342,46 @@ def workers(*setups: Setup) -> Iterator[list[Worker]]:
     try:
         for setup in setups:
             started.append(Worker(setup))
-        for worker in started:
-            worker.ready()
-        yield started
+        yield _all_ready(started)
     finally:
         for worker in started:
             worker.close()
+
+
+@contextmanager
+def workers_to_come(*setups: Setup) -> Iterator[Future[list[Worker]]]:
+    """Workers that get ready while something else is done; `result()` waits. All are dead after the block."""
+    started: list[Worker] = []
+    try:
+        for setup in setups:
+            started.append(Worker(setup))
+        with ThreadPoolExecutor(1) as waiting:
+            try:
+                yield waiting.submit(_all_ready, started)
+            finally:
+                for worker in started:
+                    worker.kill()
+    finally:
+        for worker in started:
+            worker.close()
+
+
+def _all_ready(started: list[Worker]) -> list[Worker]:
+    for worker in started:
+        worker.ready()
+    return started
+
+
+@contextmanager
+def standing_still(stopped: Sequence[Worker]) -> Iterator[None]:
+    """These workers are stopped while others are timed."""
+    for worker in stopped:
+        worker.pause()
+    try:
+        yield
+    finally:
+        for worker in stopped:
+            worker.resume()
 
 
 @contextmanager

@@ -295,6 +295,7 @@ def _time_ratio(slow: Any, fast: Any, inputs: np.ndarray, clock: Clock) -> float
 # -- entries, whose code is not trusted: the referee runs what is listed here, each in a process of its own ----
 
 PROBES = {"mlp_sprint": 256, "cnn_marathon": 64, "transformer_decathlon": 8}  # inputs of a run
+AS_IS = "as is"  # name of the run that changes nothing
 MOST_SHUFFLED = 24  # arrays that are shuffled one by one, the largest first
 FREE_SOURCE_BYTES = 4096  # of packed source text that are not counted as weights: about 400 lines
 CLOSED_NAT = 0.01  # mean divergence of the answers up to which a network counts as the same
@@ -330,7 +331,7 @@ def interventions(entry: Any, baseline_weights: Mapping[str, np.ndarray], seed: 
         return changed | {name: _permutation(changed[name], seed + at) for at, name in enumerate(chosen)}
 
     listed = [
-        Intervention("as is", dict(entry.weights), None, False, True, "what the others are compared with"),
+        Intervention(AS_IS, dict(entry.weights), None, False, True, "what the others are compared with"),
         Intervention("all shuffled", shuffled(names), None, False, False, "the file carries the model"),
     ]
     for name in names:
@@ -346,10 +347,9 @@ def facts_from_runs(
     entry: Any,
     baseline_weights: Mapping[str, np.ndarray],
     runs: Mapping[str, Run],
-    baseline: Run,
-    answers: tuple[np.ndarray, np.ndarray] | None = None,
-    memory_ratio: float | None = None,
-    speedup: float | None = None,
+    answers: tuple[np.ndarray, np.ndarray],
+    memory_ratio: float,
+    speedup: float,
 ) -> Facts:
     """Facts about an entry from what its interventions gave; `answers` as in gather_facts.
 
@@ -358,7 +358,7 @@ def facts_from_runs(
     """
     own = [Stored(name, array, array, 32.0) for name, array in baseline_weights.items() if array.size >= SMALLEST]
     names = _shuffled_names(entry.weights)
-    used = [name for name in names if _run_moved(runs["as is"], runs[f"shuffled: {name}"])]
+    used = [name for name in names if _run_moved(runs[AS_IS], runs[f"shuffled: {name}"])]
     arrays = {name: entry.weights[name] for name in used}
     live = [Stored(name, array, array, _stored_bits(array, own)) for name, array in arrays.items()]
     counts = [_count(weight) for weight in live]
@@ -371,12 +371,12 @@ def facts_from_runs(
         baseline_weights=sum(int(np.count_nonzero(weight.values)) for weight in own),
         bits_per_weight=_bits_per_weight(bits, size, most),
         dead_tensors=len(names) - len(used),
-        unmoved=_unmoved_share(runs["as is"], runs["all shuffled"]),
+        unmoved=_unmoved_share(runs[AS_IS], runs["all shuffled"]),
         structured=size < most,
         provenance=_provenance(live, own),
-        agreement=None if answers is None else other_choices(*answers),
+        agreement=other_choices(*answers),
         kernel="own" if _has_kernels(entry) else "",
-        kernel_speedup=_kernel_worth(runs, baseline, speedup),
+        kernel_speedup=_kernel_worth(runs, speedup),
         memory_ratio=memory_ratio,
         packed_ratio=_packed_ratio(live, size, most),
     )
@@ -439,18 +439,17 @@ def _share_kept(stored: np.ndarray) -> float:
     return np.count_nonzero(stored) / stored.size
 
 
-def _kernel_worth(runs: Mapping[str, Run], baseline: Run, speedup: float | None) -> float:
+def _kernel_worth(runs: Mapping[str, Run], speedup: float) -> float:
     """The entry's speedup to the power of its kernels' share of the time; 1 where the answers do not need them.
 
     The share is what is left of the time when they do nothing. Where the entry breaks without them it is unknown,
     and counted as all.
     """
-    run, without = runs["as is"], runs.get("without kernels")
-    if without is None or not _run_moved(run, without) or not run.time_s or not baseline.time_s:
+    run, without = runs[AS_IS], runs.get("without kernels")
+    if without is None or not _run_moved(run, without) or not run.time_s:
         return 1.0
-    worth = max(1.0, speedup or baseline.time_s / run.time_s)
     share = 1.0 if without.time_s is None else min(1.0, max(0.0, 1 - without.time_s / run.time_s))
-    return float(worth**share)
+    return float(max(1.0, speedup) ** share)
 
 
 def hidden_bytes(entry: Any) -> int:
