@@ -1,21 +1,27 @@
 """Inputs that nobody has seen, with their labels: official split, altered by a secret seed, each used once.
 
-What is timed is graded, so every input that a worker gets comes from here. Does not: show a worker a label.
+What is timed is graded, so every input that a worker gets comes from here. The official play is short: its windows
+overlap, so that later questions hold the answers to earlier ones, and a table of it computes nothing. So most
+windows of the Decathlon are of the long training text, where the entry must keep up with the baseline as well, and
+jump to another place somewhere: what comes after the jump must not have helped before it (laws).
+Does not: show a worker a label.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from tinytorch.perf.workloads.digits import dither, load_digits, perturb_alike, place, random_warps
+from tinytorch.perf.workloads.scenarios import PROMPT
 from tinytorch.perf.workloads.text import LENGTH, load_text, windows_at
 
 STOCK = 2000  # pictures made at once
 ALIKE = 100  # of them with the same rotation, stretch and shift
 PASSAGES = 100  # parts of the play; windows of one part are one group
+WINDOWS, NEW = 2000, 3  # windows of the play that are made at once, and how many of other text to each of them
 SPLIT = "official"
 
 
@@ -25,7 +31,8 @@ class Batch:
 
     inputs: np.ndarray  # (N, ...) as the event's models take them
     labels: np.ndarray  # (N,) or (N, T)
-    groups: np.ndarray  # (N,) which picture or part of the play each comes from
+    groups: np.ndarray  # (N,) which picture or part of the play each comes from; -1 where it is no official text
+    seams: np.ndarray  # (N,) where another passage begins; 0 where none does
 
 
 class Source:
@@ -43,7 +50,7 @@ class Source:
             self._stock, self._next = self._make(self._rng), 0
         rows = slice(self._next, self._next + size)
         self._next += size
-        return Batch(self._stock.inputs[rows], self._stock.labels[rows], self._stock.groups[rows])
+        return Batch(*(getattr(self._stock, each.name)[rows] for each in fields(Batch)))
 
 
 def centred(rng: np.random.Generator) -> Batch:
@@ -54,22 +61,42 @@ def centred(rng: np.random.Generator) -> Batch:
         perturb_alike(digits.images[rows[at : at + ALIKE]], random_warps(rng, 1)) for at in range(0, STOCK, ALIKE)
     ]
     order = rng.permutation(STOCK)
-    return Batch(np.concatenate(images)[order], digits.labels[rows][order], rows[order])
+    return Batch(np.concatenate(images)[order], digits.labels[rows][order], rows[order], np.zeros(STOCK, int))
 
 
 def placed(rng: np.random.Generator) -> Batch:
     """Digits of the Marathon: anywhere, their lowest bits tossed so that no picture comes twice."""
     digits = load_digits(SPLIT)
     rows = rng.integers(len(digits), size=STOCK)
-    return Batch(dither(place(digits.images[rows], rng), rng), digits.labels[rows], rows)
+    return Batch(dither(place(digits.images[rows], rng), rng), digits.labels[rows], rows, np.zeros(STOCK, int))
 
 
 def passages(rng: np.random.Generator) -> Batch:
-    """Windows of the play, each of all that there are once, in random order."""
-    codes = load_text(SPLIT)
-    starts = rng.permutation(len(codes) - LENGTH - 1)
-    inputs, labels = windows_at(codes, starts)
-    return Batch(inputs, labels, starts * PASSAGES // len(codes))
+    """Windows of the official play, and NEW as many of the training text with a jump in each, in random order."""
+    official, new = load_text(SPLIT), load_text("train")
+    starts = rng.choice(len(official) - LENGTH - 1, WINDOWS, replace=False)
+    inputs, labels = windows_at(official, starts)
+    more, next_ones, seams = _with_jumps(new, rng)
+    order = rng.permutation(WINDOWS + len(more))
+    groups = np.concatenate([starts * PASSAGES // len(official), np.full(len(more), -1)])
+    seams = np.concatenate([np.zeros(WINDOWS, int), seams])
+    return Batch(
+        np.concatenate([inputs, more])[order],
+        np.concatenate([labels, next_ones])[order],
+        groups[order],
+        seams[order],
+    )
+
+
+def _with_jumps(codes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Windows (N, T) that go on elsewhere from their seam (N,) on, and labels: before it what really followed."""
+    first, second = (
+        np.stack(windows_at(codes, rng.choice(len(codes) - LENGTH - 1, NEW * WINDOWS, replace=False)))
+        for _ in range(2)
+    )
+    seams = rng.integers(PROMPT + 1, LENGTH, len(first[0]))
+    inputs, labels = np.where(np.arange(LENGTH) < seams[:, None], first, second)
+    return inputs, labels, seams
 
 
 MAKERS: dict[str, Callable[[np.random.Generator], Batch]] = {

@@ -8,7 +8,9 @@ Does not: time anything.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
@@ -24,6 +26,10 @@ from tinytorch.perf.workloads.scenarios import PROMPT
 LAW_TOLERANCE = 0.05  # of the results' spread: room for weights and activations in few bits
 HEAD_LIMIT = 2.0  # times the baseline's head: it is timed by no discipline, so it may not grow
 LIKELIHOOD_MARGIN = 0.5  # bits per character, of generated text by the baseline's judgement
+STRETCH = 8  # tokens of generated text that are looked at together
+AGREEMENT_MARGIN = 0.15  # by which fewer of them may be the baseline's first choice than in the match
+NEW_TEXT_MARGIN = 0.15  # bits per character: the baseline was trained on it, another model perhaps not
+JUMP_MARGIN = 0.05  # bits
 
 Arrays: TypeAlias = list[np.ndarray]
 
@@ -55,7 +61,7 @@ def check_operation(player: Player, name: str, tokens: np.ndarray) -> None:
 
 def _embeds(player: Player, tokens: np.ndarray, x: np.ndarray) -> None:
     changed = tokens.copy()
-    changed[:, ::3] = tokens[::-1, ::3]
+    changed[:, ::3] = np.roll(tokens, 1, axis=1)[::-1, ::3]
     other = player.operate("embed", (changed,))[0][0]
     same = changed == tokens
     differ("operation: embed", "embed of a token depends on other tokens", other[same], x[same])
@@ -139,21 +145,36 @@ def check_head(times: Sequence[tuple[float, float]]) -> None:
         )
 
 
-def check_generation(player: Player, reference: CharTransformer, generated: Sequence[np.ndarray]) -> None:
+def check_generation(
+    player: Player, reference: CharTransformer, generated: Sequence[np.ndarray], agreement: float
+) -> None:
     """Generated text is the model's own first choice, and by the baseline's judgement as likely as its own.
 
-    The second closes a hole of the first: a model could recognise what it has generated.
+    The second closes a hole of the first: a model could recognise what it has generated. And all along the text
+    it is the baseline's first choice about as often as the model's answers in the match were: else one text that
+    the baseline once wrote would do for all prompts.
 
     Args:
-        generated: continuations (1, T) that were timed.
+        generated: continuations (1, T) that were timed, by lot.
+        agreement: share of the graded answers in which model and baseline have the same first choice.
     """
     tokens = np.concatenate(generated)
-    chosen = player.predict(tokens)[0][:, PROMPT - 1 : -1].argmax(axis=-1)
-    share = float((chosen == tokens[:, PROMPT:]).mean())
-    if share < GREEDY_SHARE:
+    chosen, expected = (
+        each.predict(tokens)[:, PROMPT - 1 : -1].argmax(axis=-1) == tokens[:, PROMPT:]
+        for each in (_Asked(player), reference)
+    )
+    if chosen.mean() < GREEDY_SHARE:
         raise WorkerError(
             "generation is greedy",
-            f"only {share:.1%} of the generated tokens are the first choice of predict, not {GREEDY_SHARE:.0%}",
+            f"only {chosen.mean():.1%} of the generated tokens are the first choice of predict, "
+            f"not {GREEDY_SHARE:.0%}",
+        )
+    least = min(part.mean() for part in np.split(expected, expected.shape[1] // STRETCH, axis=1))
+    if least < agreement - AGREEMENT_MARGIN:
+        raise WorkerError(
+            "generation is likely",
+            f"the baseline would choose {least:.0%} of the generated tokens in some part of the text, "
+            f"and {agreement:.0%} of the model's answers in the match",
         )
     worse = _bits(reference, tokens) - _bits(
         reference, reference.generate(tokens[:, :PROMPT], tokens.shape[1] - PROMPT)
@@ -164,6 +185,57 @@ def check_generation(player: Player, reference: CharTransformer, generated: Sequ
             f"generated text is {worse:.2f} bits per character less likely than the baseline's, "
             f"at most {LIKELIHOOD_MARGIN} allowed",
         )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A player's logits, without the time."""
+
+    player: Player
+
+    def predict(self, tokens: np.ndarray) -> np.ndarray:
+        return self.player.predict(tokens)[0]
+
+
+def check_text(logits: np.ndarray, expected: np.ndarray, labels: np.ndarray, seams: np.ndarray) -> None:
+    """On text that is new in every run the entry keeps up with the baseline, and what comes later is no help.
+
+    A table of the official play, from home or from the questions, does not know the new text. In a window with a
+    seam the label before the seam is what really followed, and not what the window goes on with: a model that
+    looks ahead is wrong there, and nowhere else.
+
+    Args:
+        logits, expected: of the entry and the baseline, timed and graded, on the same windows: (N, T, V).
+        labels: (N, T)
+        seams:  (N,) where another passage begins, from 1 on.
+    """
+    worse = token_bits(logits, labels) - token_bits(expected, labels)
+    before = np.arange(labels.shape[1]) < seams[:, None] - 1
+    natural = (worse * before).sum(axis=1) / before.sum(axis=1)
+    mean, error = _mean_and_error(natural)
+    if mean - 2 * error > NEW_TEXT_MARGIN:
+        raise WorkerError(
+            "keeps up on new text",
+            f"{mean:.2f} bits per character more than the baseline on text that is new in every run, at most "
+            f"{NEW_TEXT_MARGIN} allowed",
+        )
+    jump, error = _mean_and_error(worse[np.arange(len(seams)), seams - 1] - natural)
+    if jump - 4 * error > JUMP_MARGIN:
+        raise WorkerError(
+            "causality",
+            f"{jump:.2f} bits more than elsewhere where the text jumps to another place: logits depend on later "
+            f"tokens",
+        )
+
+
+def token_bits(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """-log2 of each label's probability: (N, T)."""
+    flat = logits.reshape(-1, logits.shape[-1])
+    return example_errors("bits_per_character", flat, labels.reshape(-1)).reshape(labels.shape)
+
+
+def _mean_and_error(values: np.ndarray) -> tuple[float, float]:
+    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
 
 
 def _bits(reference: CharTransformer, tokens: np.ndarray) -> float:

@@ -10,8 +10,9 @@ import hashlib
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from autograder.referee import laws
+from autograder.referee.answers import answers_of, coarse, problems_of_a_kind, problems_on_new_text, some_of
 from autograder.referee.inputs import SPLIT, Source
 from autograder.referee.interventions import Found, as_it_is, innovation_of
 from autograder.referee.kernels import compile_kernel
@@ -36,17 +38,15 @@ from autograder.referee.sandbox import (
     workers,
     workers_to_come,
 )
+from autograder.referee.worker import OPERATIONS
 from tinytorch.core.acceleration import add_custom_kernels
 from tinytorch.core.benchmarking import (
-    example_errors,
-    floor_reason,
     judge_quality,
     judged,
     make_results,
-    paired_difference,
 )
 from tinytorch.perf.entry import Entry, check_entry, load_entry
-from tinytorch.perf.evidence import AS_IS, MOST_COMPARED, Run, division_of, hidden_bytes
+from tinytorch.perf.evidence import AS_IS, Run, division_of, hidden_bytes
 from tinytorch.perf.machine import describe_machine, one_blas_thread
 from tinytorch.perf.records import Quality, Report, Round
 from tinytorch.perf.workloads.baselines import load_baseline
@@ -54,6 +54,8 @@ from tinytorch.perf.workloads.datasets import GradingSet, load_dataset
 from tinytorch.perf.workloads.events import Event, get_event
 from tinytorch.perf.workloads.scenarios import memory_inputs
 
+LAW_BATCH = 32  # as in the match
+MOST_GENERATED = 64  # texts that are looked at
 CLOCK = "worker's CPU time, read from outside"
 RESTING_SHARE = 0.25  # of a rest may be computed: honest workers were at 0.00, spinning ones at 1.02
 BETWEEN_S, BETWEEN_SHARE = 3e-5, 0.1  # CPU between two calls, of a call's: freeing memory, the way to the pipe
@@ -61,10 +63,7 @@ IDLE_S, IDLE_SHARE = 1e-3, 0.5  # of a call's time without computing and without
 UNSEEN = (
     0.02  # log ratio: how far whole runs of one entry differ, beyond what their rounds tell (benchmarks/referee)
 )
-STEPS = {
-    "accuracy": 0.005,
-    "bits_per_character": 0.01,
-}  # to which a difference is shown: finer ones can be climbed
+# to which a difference is shown: finer ones can be climbed
 CLASSES = {"mlp_sprint": "MLP", "cnn_marathon": "CNN", "transformer_decathlon": "CharTransformer"}
 BASELINE_SOURCE = """
 from tinytorch.core.models import {name}
@@ -182,12 +181,15 @@ def _held(entry: Entry, event: Event, terms: Terms, opening: Report, scratch: Pa
     with workers_to_come(memory_setup(baseline), memory_setup(setup)) as for_memory, one_core():
         played = _match(event, baseline, setup, terms, reference, for_memory)
         resources = _resources(event, entry, baseline, for_memory.result(), terms)
-    logits, reference_logits, graded = _graded(event, played.match, reference, terms)
+    answers = answers_of(played.match, reference)
+    played.problems += problems_on_new_text(answers)
+    answers = answers.on_official_text()
+    logits, reference_logits, graded = answers.logits, answers.expected, answers.graded(event, terms.seed)
     quality = rounded(judge_quality(event, logits, reference_logits, graded))
-    played.problems += _below_floor_somewhere(event, played.match, logits, reference_logits, graded)
+    played.problems += problems_of_a_kind(event, answers)
     graded_well = _accuracies(quality, logits, reference_logits, graded)
     results = make_results(event, played.rounds, graded_well, resources, UNSEEN)
-    some = _some_of(logits, terms.rng(5))
+    some = some_of(logits, terms.rng(5))
     division, kl = division_of(logits[some], reference_logits[some])
     ratio = resources["baseline_peak_memory_bytes"] / resources["peak_memory_bytes"]
     found = Found(logits, reference_logits, ratio, results["speedup_vs_baseline"], played.as_is)
@@ -225,7 +227,7 @@ def _match(
     event: Event, baseline: Setup, setup: Setup, terms: Terms, reference: Any, others: Future[list[Worker]]
 ) -> Played:
     """The rounds, and all laws that the players must obey; the `others` get ready first, and then stand still."""
-    with workers(baseline, setup) as started, standing_still(others.result()):
+    with workers(baseline, setup) as started, standing_still(others.result()), ExitStack() as stack:
 
         def revive() -> Worker:
             started.append(Worker(setup))
@@ -237,8 +239,15 @@ def _match(
         second = Player(started[1], event, court, helper=first if event.rule == "decathlon" else None)
         source = Source(event.name, terms.rng(0))
         match = Match(event, first, second, source, terms.rng(1), revive)
+        if event.rule == "decathlon":
+            names = (OPERATIONS, sorted(second.operations))
+            hands = stack.enter_context(workers(*(baseline for _ in names[0]), *(setup for _ in names[1])))
+            first.take(dict(zip(OPERATIONS, hands, strict=False)))
+            second.take(dict(zip(names[1], hands[len(OPERATIONS) :], strict=True)))
+            match.interludes = _interludes(match, terms)
         played = Played(match.play(terms.budget_s, terms.least_rounds), match)
-        for law in (*_laws(event, match, reference, terms), lambda: check_usage(match.usage)):
+        played.problems += match.problems
+        for law in _last_laws(event, match, reference, terms):
             try:
                 law()
             except WorkerError as problem:
@@ -248,18 +257,48 @@ def _match(
         return played
 
 
-def _laws(event: Event, match: Match, reference: Any, terms: Terms) -> Iterator[Any]:
-    """Checks of a language model, each a call without arguments."""
+def _interludes(match: Match, terms: Terms) -> dict[int, list[Callable[[], None]]]:
+    """Laws of a language model, each before a round drawn by lot, with batches like those of the match."""
+    entry, rng = match.players[1], terms.rng(2)
+    drawn: dict[int, list[Callable[[], None]]] = {}
+    laws_due: list[Callable[[], None]] = [
+        lambda: laws.check_causal(entry, match.source.batch(LAW_BATCH).inputs, terms.rng(7))
+    ]
+    if entry.operations:
+        laws_due.append(lambda: laws.check_chain(entry, match.source.batch(LAW_BATCH).inputs))
+        for name in sorted(entry.operations):
+            for size in match.event.batch_sizes:
+                laws_due.append(partial(_check_operation, match, name, size))
+    for at in rng.permutation(len(laws_due)):
+        drawn.setdefault(int(rng.integers(terms.least_rounds)), []).append(laws_due[at])
+    return drawn
+
+
+def _check_operation(match: Match, name: str, size: int) -> None:
+    laws.check_operation(match.players[1], name, match.source.batch(size).inputs)
+
+
+def _last_laws(event: Event, match: Match, reference: Any, terms: Terms) -> Iterator[Callable[[], None]]:
+    """Checks of what was done in the match, each a call without arguments."""
+    yield partial(check_usage, match.usage)
     if event.rule != "decathlon":
         return
-    entry, tokens = match.players[1], match.source.batch(32).inputs
-    generated = match.graded.generated[:32]
-    yield lambda: laws.check_causal(entry, tokens, terms.rng(2))
+    entry, generated, rng = match.players[1], match.graded.generated, terms.rng(6)
     if entry.operations:
-        yield lambda: laws.check_chain(entry, tokens)
-        yield from (partial(laws.check_operation, entry, name, tokens[:8]) for name in sorted(entry.operations))
         yield lambda: laws.check_head(match.graded.head_s)
-    yield lambda: laws.check_generation(entry, reference, generated)
+    some = [generated[at] for at in rng.permutation(len(generated))[:MOST_GENERATED]]
+    yield lambda: laws.check_generation(entry, reference, some, _agreement(match, reference, rng))
+
+
+def _agreement(match: Match, reference: Any, rng: np.random.Generator) -> float:
+    """Share of timed answers, some of them by lot, in which the entry's first choice is the baseline's."""
+    chosen = rng.permutation(len(match.graded.logits))[:LAW_BATCH]
+    same = [
+        match.graded.logits[at].argmax(axis=-1)
+        == reference.predict(match.graded.batches[at].inputs).argmax(axis=-1)
+        for at in chosen
+    ]
+    return float(np.concatenate(same).mean())
 
 
 def check_usage(usage: Sequence[tuple[Usage, Usage]]) -> None:
@@ -294,44 +333,6 @@ def check_usage(usage: Sequence[tuple[Usage, Usage]]) -> None:
 
 
 # -- what is graded ------------------------------------------------------------------------------------
-
-
-def _graded(event: Event, match: Match, reference: Any, terms: Terms) -> tuple[np.ndarray, np.ndarray, GradingSet]:
-    """All answers that were timed, the baseline's of the same inputs, and the set that they make."""
-    batches = match.graded.batches
-    inputs, labels, groups = (
-        np.concatenate([getattr(batch, name) for batch in batches]) for name in ("inputs", "labels", "groups")
-    )
-    numbered = np.unique(groups, return_inverse=True)[1]
-    expected = [reference.predict(inputs[at : at + 256]) for at in range(0, len(inputs), 256)]
-    graded = GradingSet(event.name, SPLIT, terms.seed, inputs, labels, numbered)
-    return np.concatenate(match.graded.logits), np.concatenate(expected), graded
-
-
-def _below_floor_somewhere(
-    event: Event, match: Match, logits: np.ndarray, reference: np.ndarray, graded: GradingSet
-) -> Iterator[WorkerError]:
-    """Each kind of call keeps the floor, two standard errors aside: or a small share of calls could do without."""
-    errors, expected = (example_errors(event.metric, each, graded.labels) for each in (logits, reference))
-    kinds = np.repeat(match.graded.kinds, [len(batch.labels) for batch in match.graded.batches])
-    for kind in np.unique(kinds):
-        rows = kinds == kind
-        groups = np.unique(graded.groups[rows], return_inverse=True)[1]
-        difference, standard_error = paired_difference(errors[rows], expected[rows], groups)
-        if difference - 2 * standard_error > event.floor:
-            shown = {"metric": event.metric, "difference": coarse(difference, event.metric), "floor": event.floor}
-            yield WorkerError("quality floor", f"in the calls of '{kind}': {floor_reason(shown)}")
-
-
-def _some_of(logits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Rows with MOST_COMPARED answers in all, by lot: enough for a mean over answers."""
-    answers_a_row = logits[0, ..., 0].size
-    return rng.permutation(len(logits))[: max(1, MOST_COMPARED // answers_a_row)]
-
-
-def coarse(difference: float, metric: str) -> float:
-    """A difference of quality as it is shown: so coarse that the official split cannot be climbed by trying."""
-    return round(round(difference / STEPS[metric]) * STEPS[metric], 4)
 
 
 def rounded(quality: Quality) -> Quality:

@@ -6,7 +6,7 @@ is one that is graded. Does not: compare two sides (rounds) or judge the answers
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -27,33 +27,46 @@ Times: TypeAlias = dict[str, float]
 
 
 class Court:
-    """Who may run: at most one worker at a time, the others are stopped."""
+    """Who may run: the workers of one side at a time, all others are stopped."""
 
     def __init__(self, workers: Sequence[Worker]) -> None:
-        self.workers = list(workers)
-        self._playing: Worker | None = None
-        for worker in self.workers:
+        self._sides = [[worker] for worker in workers]
+        self._playing: list[Worker] = []
+        for worker in workers:
             worker.pause()
 
+    def join(self, worker: Worker, hands: Sequence[Worker]) -> None:
+        """These run when `worker` runs."""
+        self._side_of(worker).extend(hands)
+        for each in hands:
+            each.pause()
+
     def give(self, worker: Worker) -> None:
-        if worker is self._playing:
+        if worker in self._playing:
             return
-        if self._playing is not None:
+        for each in self._playing:
             with suppress(WorkerError):  # it has died, which is said where it is asked next
-                self._playing.pause()
-        worker.resume()
-        self._playing = worker
+                each.pause()
+        self._playing = self._side_of(worker)
+        for each in self._playing:
+            each.resume()
 
     def replace(self, old: Worker, new: Worker) -> None:
         """Take in a worker that was started for one that died."""
-        self.workers[self.workers.index(old)] = new
-        new.pause()
-        if self._playing is old:
-            self._playing = None
+        side = self._side_of(old)
+        side[side.index(old)] = new
+        if side is not self._playing:
+            new.pause()
+
+    def _side_of(self, worker: Worker) -> list[Worker]:
+        return next(side for side in self._sides if worker in side)
 
 
 class Player:
     """Asks one worker, and checks what can be checked of an answer by itself.
+
+    Each operation of the Decathlon has a worker of its own, a hand: in one that knows them all, the first could
+    work out what the others will be asked for.
 
     Args:
         helper: whose operations are used where the worker has none; only for the Decathlon.
@@ -62,6 +75,17 @@ class Player:
     def __init__(self, worker: Worker, event: Event, court: Court, helper: Player | None = None) -> None:
         self.worker, self.event, self.court, self.helper = worker, event, court, helper
         self.calls = 0
+        self.hands: dict[str, Worker] = {}
+
+    def take(self, hands: Mapping[str, Worker]) -> None:
+        """From now on each of these operations is asked of its own worker."""
+        self.hands = dict(hands)
+        self.court.join(self.worker, list(hands.values()))
+
+    @property
+    def workers(self) -> list[Worker]:
+        """All that answer for this side."""
+        return [self.worker, *self.hands.values()]
 
     @property
     def operations(self) -> set[str]:
@@ -75,11 +99,13 @@ class Player:
         shapes: Sequence[protocol.Shape],
         operation: int = 0,
         number: int = 0,
+        worker: Worker | None = None,
     ) -> tuple[list[np.ndarray], float]:
-        """Arrays of exactly `shapes` and CPU seconds. Raises WorkerError."""
-        self.court.give(self.worker)
+        """Arrays of exactly `shapes` and CPU seconds, of a hand where one is named. Raises WorkerError."""
+        asked = worker or self.worker
+        self.court.give(asked)
         self.calls += 1
-        return self.worker.call(code, given, shapes, operation, number)
+        return asked.call(code, given, shapes, operation, number)
 
     def predict(self, inputs: np.ndarray) -> tuple[np.ndarray, float]:
         """Logits, finite, and CPU seconds."""
@@ -102,7 +128,8 @@ class Player:
             return self.helper.operate(name, given, number)
         code = OPERATIONS.index(name)
         shapes = operation_shapes(name, given[0].shape, self.event.classes)
-        results, seconds = self.ask(protocol.OPERATION, given, shapes, operation=code, number=number)
+        hand = self.hands.get(name)
+        results, seconds = self.ask(protocol.OPERATION, given, shapes, operation=code, number=number, worker=hand)
         return [finite(result, name) for result in results], seconds
 
     def chain(self, tokens: np.ndarray) -> tuple[np.ndarray, Times]:
@@ -139,7 +166,8 @@ def finite(array: np.ndarray, source: str) -> np.ndarray:
     """The array, if its values are finite floats; poison that was never overwritten is not."""
     if array.dtype not in FLOATS:
         raise WorkerError("float answers", f"{source} answered with {array.dtype}, expected floats")
-    bad = int(array.size - np.isfinite(array).sum())
+    with np.errstate(over="ignore"):
+        bad = int(array.size - np.isfinite(array.astype(np.float32)).sum())  # it is graded as float32
     if bad:
         raise WorkerError(
             "finite answers", f"{source} answered with {bad} values of {array.size} that are no numbers"

@@ -85,17 +85,19 @@ def places(kinds: Kinds, space: int) -> tuple[int, ...]:
 
 def write(memory: mmap.mmap, arrays: Sequence[np.ndarray]) -> None:
     """Copy `arrays` into shared memory."""
-    starts = places(kinds_of(arrays), len(memory))
-    for array, start in zip(arrays, starts, strict=True):
-        np.ndarray(array.shape, array.dtype, memory, start)[...] = array
+    for view, array in zip(views(memory, kinds_of(arrays)), arrays, strict=True):
+        view[...] = array
 
 
 def read(memory: mmap.mmap, kinds: Kinds) -> list[np.ndarray]:
     """Copies of the arrays in shared memory."""
+    return [view.copy() for view in views(memory, kinds)]
+
+
+def views(memory: mmap.mmap, kinds: Kinds) -> list[np.ndarray]:
+    """The arrays in shared memory themselves."""
     starts = places(kinds, len(memory))
-    return [
-        np.ndarray(shape, dtype, memory, start).copy() for (dtype, shape), start in zip(kinds, starts, strict=True)
-    ]
+    return [np.ndarray(shape, dtype, memory, start) for (dtype, shape), start in zip(kinds, starts, strict=True)]
 
 
 def poison(memory: mmap.mmap, count: int) -> None:
@@ -112,7 +114,9 @@ def receive(pipe: int, count: int, timeout_s: float | None = None) -> bytes:
         part = os.read(pipe, count - len(message))
         if not part:
             raise ProtocolError("the other end is closed")
-        message = message + part if message else part
+        if len(part) == count:
+            return part  # nearly always
+        message += part
     return message
 
 

@@ -30,7 +30,7 @@ MOST_TASKS = 48  # in a block: every answer is kept to be graded
 TARGET = 0.01
 SLOWEST = 20.0  # times the baseline: slower entries are not worth minutes of timing
 REST_S = 2e-3  # of each round in which nothing is asked
-LEAST_SHARE = 0.25  # of an echo's time that is left to a call at least: nothing takes no time
+LEAST_SHARE = 0.8  # of an echo's time that is left to a call at least: a worker could do without most of it
 OPS_TIMED = ("embed", "normalize", "project", "attend", "feed_forward")
 
 
@@ -93,6 +93,8 @@ class Match:
     ) -> None:
         self.event, self.source, self.rng, self.revive = event, source, rng, revive
         self.deaths = 0
+        self.interludes: dict[int, list[Callable[[], None]]] = {}  # laws to try before a round, by its number
+        self.problems: list[WorkerError] = []  # that they found
         self.players = (baseline, entry)
         self.graded = Graded()
         self.usage: list[tuple[Usage, Usage]] = []
@@ -207,12 +209,23 @@ class Match:
         cases = speed_cases(self.event)
         while len(rounds) < least or (time.perf_counter() < end and len(rounds) < MOST_ROUNDS):
             try:
+                self._try_laws(len(rounds))
                 rounds.append(self.round(blocks, slice_s, len(rounds)))
             except WorkerError as error:
                 self._after_death(error)
             if len(rounds) >= least and is_settled(rounds, cases, TARGET):
                 break
         return rounds
+
+    def _try_laws(self, number: int) -> None:
+        """Those whose turn it is: amid the match, so that a worker cannot tell what it is asked for."""
+        for law in self.interludes.pop(number, []):
+            try:
+                law()
+            except WorkerError as problem:
+                if problem.check == "worker lives":
+                    raise
+                self.problems.append(problem)
 
     def _after_death(self, error: WorkerError) -> None:
         """Go on with a new worker where the entry's has died for the first time; the round is lost."""
@@ -225,7 +238,8 @@ class Match:
 
     def _rebuild(self, player: Player) -> None:
         player.court.give(player.worker)
-        player.worker.build()
+        for worker in player.workers:
+            worker.build()
 
     def round(self, blocks: Mapping[str, tuple[Block, Block]], slice_s: float, number: int) -> Round:
         """Both models at new places, then pairs of every kind of task for `slice_s` each."""
@@ -247,16 +261,16 @@ class Match:
         return Round(number, *round_medians(pairs), time.perf_counter() - wall, waited_s, entry.between_cpu_s)
 
     def _rest(self) -> float:
-        """CPU seconds of the entry's worker while it alone may run and has nothing to do, for REST_S.
+        """CPU seconds of the entry's workers while they alone may run and have nothing to do, for REST_S.
 
         Between two calls the referee is at work on the same core, and some schedulers let nobody else run then.
         """
         entry = self.players[1]
         entry.court.give(entry.worker)
         time.sleep(REST_S / 2)  # what the last call left to tidy up
-        start = entry.worker.cpu_s()
+        start = sum(worker.cpu_s() for worker in entry.workers)
         time.sleep(REST_S)
-        return entry.worker.cpu_s() - start
+        return sum(worker.cpu_s() for worker in entry.workers) - start
 
     def _pairs(
         self,
@@ -299,11 +313,9 @@ class Match:
         return times
 
     def _counters(self, player: Player) -> Usage:
-        worker = player.worker
-        answering = worker.answered_cpu_s
-        return Usage(
-            answering, worker.answered_wall_s, worker.cpu_s() - answering, worker.waited_s(), player.calls
-        )
+        counted = [(w.answered_cpu_s, w.answered_wall_s, w.cpu_s(), w.waited_s()) for w in player.workers]
+        answering, wall, cpu, waited = (sum(column) for column in zip(*counted, strict=True))
+        return Usage(answering, wall, cpu - answering, waited, player.calls)
 
     def _used(self, player: Player, before: Usage) -> Usage:
         now = self._counters(player)

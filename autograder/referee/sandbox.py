@@ -6,6 +6,7 @@ Does not: decide which layers hold on this machine (levels), what is measured (r
 
 from __future__ import annotations
 
+import builtins
 import ctypes
 import json
 import mmap
@@ -37,6 +38,8 @@ START_S, BUILD_S, CALL_S = 30.0, 30.0, 5.0  # the longest that each may take
 KEPT = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # which kernels BLAS takes: the same for all models
 ASK_PERSONALITY, NO_RANDOM_ADDRESSES = 0xFFFFFFFF, 0x0040000  # of linux/personality.h
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+BUILT_IN_ERRORS = {name for name, each in vars(builtins).items() if isinstance(each, type) and "Error" in name}
+NO_ARRAYS = ("NoneType", "Tensor", "list", "tuple", "dict", "str", "int", "float", "float32", "float64", "matrix")
 START = (
     "import sys; sys.path[:0] = sys.argv[5:]; from autograder.referee.worker import main; "
     "main(*map(int, sys.argv[1:5]))"
@@ -123,6 +126,7 @@ class Worker:
         self.setup, self.name = setup, setup.name
         self.answered_cpu_s = self.answered_wall_s = 0.0
         self._files: list[int] = []
+        self._has_seen_inputs = False
         self._scratch = tempfile.mkdtemp(prefix="referee-")
         self._inputs, inputs = self._shared("inputs", protocol.INPUT_BYTES)
         self._outputs, outputs = self._shared("outputs", protocol.OUTPUT_BYTES)
@@ -135,11 +139,16 @@ class Worker:
     def _shared(self, name: str, size: int) -> tuple[mmap.mmap, int]:
         """Memory that the worker sees too, and its descriptor."""
         if hasattr(os, "memfd_create"):
-            file = os.memfd_create(name)
+            file = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         else:
             file, path = tempfile.mkstemp(dir=self._scratch)
             os.unlink(path)
         os.ftruncate(file, size)
+        if hasattr(os, "memfd_create"):
+            import fcntl  # not everywhere
+
+            # Without these a worker could make it shorter, and the referee would die where it reads.
+            fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
         return mmap.mmap(file, size), file
 
     def _start(self, handed: list[int]) -> subprocess.Popen[bytes]:
@@ -227,6 +236,7 @@ class Worker:
         message = protocol.header(code, operation, number, given)
         protocol.poison(self._outputs, 8 * sum(int(np.prod(shape)) + 8 for shape in shapes))
         self._expect_silence()
+        self._has_seen_inputs = True
         wall, start = time.perf_counter(), self.cpu_s()
         protocol.write(self._inputs, given)
         self._send(message)
@@ -235,9 +245,8 @@ class Worker:
         self.answered_cpu_s += seconds
         self.answered_wall_s += time.perf_counter() - wall
         if [answer.shape for answer in answers] != list(shapes):
-            got = ", ".join(str(answer.shape) for answer in answers) or "nothing"
-            expected = ", ".join(map(str, shapes))
-            raise WorkerError("exact shape", f"answered with shape {got}, expected {expected}", self.name)
+            got, expected = told_shapes([answer.shape for answer in answers], shapes), ", ".join(map(str, shapes))
+            raise WorkerError("exact shape", f"answered with {got}, expected shape {expected}", self.name)
         return answers, max(seconds, 1e-7)
 
     def _expect_silence(self) -> None:
@@ -262,7 +271,7 @@ class Worker:
             if code == protocol.REFUSED:
                 count = min(max(number, 0), protocol.TEXT_LIMIT)
                 words = protocol.receive(self._replies, count, timeout_s).decode("utf-8", "replace")
-                raise WorkerError(check, printable(words), self.name)
+                raise WorkerError(check, harmless(words) if self._has_seen_inputs else printable(words), self.name)
             return protocol.read(self._outputs, kinds)
         except protocol.ProtocolError as error:
             self.kill()
@@ -421,6 +430,31 @@ def fixed_addresses() -> Iterator[None]:
 def cores() -> int:
     """That this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def harmless(words: str) -> str:
+    """A worker's words once it has seen graded inputs: none that could carry them out.
+
+    Only what it could have said without them: the kind of a built-in error, or that an answer is no array.
+    """
+    name = words.partition(" ")[0].rstrip(":")
+    if name in BUILT_IN_ERRORS:
+        return f"{name} (run the same model in practice to read the message)"
+    if words in {f"returned {kind}, expected a numpy array" for kind in NO_ARRAYS}:
+        return words
+    if words.startswith("returned "):
+        return "returned something else than a plain numpy array of numbers"
+    return "an error of a kind of its own (run the same model in practice to read the message)"
+
+
+def told_shapes(found: Sequence[protocol.Shape], expected: Sequence[protocol.Shape]) -> str:
+    """Shapes that are made of expected sizes, in words; others could carry out what a worker has seen."""
+    known = {1, *(size for shape in expected for size in shape)}
+    if not found:
+        return "nothing"
+    if {size for shape in found for size in shape} <= known:
+        return "shape " + ", ".join(map(str, found))
+    return "another shape"
 
 
 def printable(words: str) -> str:

@@ -1,11 +1,13 @@
 """Every known cheat is refused by the check that its first line names, or gains nothing by it.
 
-A cheat is a submission.py in `cheats/`; its first line says `event | check | what it tries`. A new cheat is a new
-file. "no gain: ..." is accepted as what it is: an entry as fast as it honestly is.
+A cheat is a submission.py in `cheats/`; its first line says `event | check | what it tries`; `weights(baseline)`
+makes what it brings along, where that is not the baseline's weights. A new cheat is a new file. "no gain: ..." is
+accepted as what it is: an entry as fast as it honestly is.
 """
 
 from __future__ import annotations
 
+import runpy
 import sys
 from pathlib import Path
 
@@ -24,9 +26,11 @@ UNEARNED = 1.10
 
 
 def play(path: Path, budget_s: float = 0.1, rounds: int = 5) -> Report:
-    event = promise(path)[0]
-    weights = load_baseline(event).state_dict()
-    entry = Entry(path.parent, "Cheats", event, "", "", path.read_text(), weights, None, "0" * 64)
+    event, source = promise(path)[0], path.read_text()
+    baseline = load_baseline(event)
+    at_home = runpy.run_path(str(path)) if "\ndef weights(" in source else {}
+    weights = at_home["weights"](baseline) if at_home else baseline.state_dict()
+    entry = Entry(path.parent, "Cheats", event, "", "", source, weights, at_home.get("KERNEL_C"), "0" * 64)
     terms = Terms(seed=7, level=level_here(), budget_s=budget_s, interventions=False, least_rounds=rounds)
     return judge(entry, terms)
 
