@@ -16,7 +16,7 @@ import numpy as np
 from autograder.referee import protocol
 from autograder.referee.inputs import SPLIT
 from autograder.referee.kernels import ghosts
-from autograder.referee.players import Player
+from autograder.referee.rounds import Match
 from autograder.referee.sandbox import Setup, Worker, WorkerError, cores, one_core, workers
 from tinytorch.core.benchmarking import claimed_families, innovation_report
 from tinytorch.perf.entry import Entry, rebuilt
@@ -38,7 +38,8 @@ from tinytorch.perf.workloads.events import Event
 if TYPE_CHECKING:
     from autograder.referee.officiate import Terms
 
-WARM, TIMED = 2, 5
+WARM, TIMED = 2, 5  # calls
+TIMED_BATCH = 32  # of all events
 MOST_SIDE_BY_SIDE = 2  # workers whose time does not matter; more would come near the limits of wall time
 
 
@@ -69,14 +70,15 @@ def _facts(
     entry: Entry, event: Event, baseline: Setup, setup: Setup, terms: Terms, found: Found, scratch: Path
 ) -> Facts:
     """By looking at the model where it is the library's own, else by interventions in workers."""
-    model, probes, answers = rebuilt(entry), probes_of(event, terms), (found.logits, found.baseline_logits)
+    model, answers = rebuilt(entry), (found.logits, found.baseline_logits)
     if model is not None:
         with one_core():
+            probes = probes_of(event, terms)
             return gather_facts(model, load_baseline(event.name), probes, answers, found.memory_ratio)
     asked = [each for each in interventions(entry, baseline.weights, terms.seed) if each.name != AS_IS]
 
     def carried_out(each: Intervention) -> Run:
-        return carry_out(each, changed(setup, each, entry, scratch), probes, event)
+        return carry_out(each, changed(setup, each, entry, scratch), event, terms)
 
     with ThreadPoolExecutor(min(MOST_SIDE_BY_SIDE, cores())) as side_by_side:
         runs = list(side_by_side.map(carried_out, [each for each in asked if not each.timed]))
@@ -91,10 +93,12 @@ def probes_of(event: Event, terms: Terms) -> np.ndarray:
     return load_dataset(event.name, SPLIT).batch(PROBES[event.name], terms.rng(4))
 
 
-def as_it_is(player: Player, terms: Terms) -> Run:
-    """The run that changes nothing, by the worker that has played."""
+def as_it_is(match: Match, terms: Terms) -> Run:
+    """The run that changes nothing, by the worker that has played; its time is the match's, where it hurried."""
+    player = match.players[1]
     player.court.give(player.worker)
-    return run_of(player.worker, AS_IS, probes_of(player.event, terms), player.event, timed=True)
+    run = run_of(player.worker, AS_IS, player.event, terms, timed=False)
+    return replace(run, time_s=float(np.median(match.answered_s[f"batch {TIMED_BATCH}"])))
 
 
 def changed(setup: Setup, intervention: Intervention, entry: Entry, scratch: Path) -> Setup:
@@ -111,21 +115,21 @@ def changed(setup: Setup, intervention: Intervention, entry: Entry, scratch: Pat
     )
 
 
-def carry_out(intervention: Intervention, setup: Setup, probes: np.ndarray, event: Event) -> Run:
+def carry_out(intervention: Intervention, setup: Setup, event: Event, terms: Terms) -> Run:
     """The run of a fresh worker."""
     try:
         with workers(setup) as (worker,):
-            return run_of(worker, intervention.name, probes, event, intervention.timed)
+            return run_of(worker, intervention.name, event, terms, intervention.timed)
     except WorkerError:
         return Run(intervention.name, None)
 
 
-def run_of(worker: Worker, name: str, probes: np.ndarray, event: Event, timed: bool) -> Run:
+def run_of(worker: Worker, name: str, event: Event, terms: Terms, timed: bool) -> Run:
     """Logits of this worker; None where it broke, which is an answer too."""
-    shape = event.output_shape(probes)
+    probes = probes_of(event, terms)
     try:
-        logits = _logits(worker, probes, shape)
-        return Run(name, logits, _time_s(worker, probes, shape) if timed else None)
+        logits = _logits(worker, probes, event.output_shape(probes))
+        return Run(name, logits, _time_s(worker, event, terms) if timed else None)
     except WorkerError:
         return Run(name, None)
 
@@ -136,6 +140,10 @@ def _logits(worker: Worker, probes: np.ndarray, shape: tuple[int, ...]) -> np.nd
     return logits.astype(np.float32) if good else None
 
 
-def _time_s(worker: Worker, probes: np.ndarray, shape: tuple[int, ...]) -> float:
-    times = [worker.call(protocol.PREDICT, (probes,), [shape])[1] for _ in range(WARM + TIMED)]
-    return min(times[WARM:])
+def _time_s(worker: Worker, event: Event, terms: Terms) -> float:
+    """Seconds of a call as in the match: its batch, and no input twice, which would tell that it is over."""
+    inputs = load_dataset(event.name, SPLIT).batch(TIMED_BATCH * (WARM + TIMED), terms.rng(8))
+    batches = np.split(inputs, WARM + TIMED)
+    shape = event.output_shape(batches[0])
+    times = [worker.call(protocol.PREDICT, (batch,), [shape])[1] for batch in batches]
+    return float(np.median(times[WARM:]))

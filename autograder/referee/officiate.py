@@ -253,7 +253,7 @@ def _match(
             except WorkerError as problem:
                 played.problems.append(problem)
         if terms.interventions:
-            played.as_is = as_it_is(second, terms)
+            played.as_is = as_it_is(match, terms)
         return played
 
 

@@ -30,7 +30,7 @@ MOST_TASKS = 48  # in a block: every answer is kept to be graded
 TARGET = 0.01
 SLOWEST = 20.0  # times the baseline: slower entries are not worth minutes of timing
 REST_S = 2e-3  # of each round in which nothing is asked
-LEAST_SHARE = 0.8  # of an echo's time that is left to a call at least: a worker could do without most of it
+LEAST_SHARE = 0.5  # of an echo's time that is left to a call at least: a worker could do without most of it
 OPS_TIMED = ("embed", "normalize", "project", "attend", "feed_forward")
 
 
@@ -99,6 +99,7 @@ class Match:
         self.graded = Graded()
         self.usage: list[tuple[Usage, Usage]] = []
         self.echoes: dict[str, list[float]] = {}
+        self.answered_s: dict[str, list[float]] = {}  # CPU seconds of the entry's answers, by kind
         self._answers: list[tuple[str, Batch, np.ndarray]] = []
         self._cases = self._playable()
 
@@ -121,6 +122,8 @@ class Match:
     def _predict(self, player: Player, batch: Batch) -> Times:
         kind = f"batch {len(batch.inputs)}"
         logits, seconds = player.predict(batch.inputs)
+        if player is self.players[1]:
+            self.answered_s.setdefault(kind, []).append(seconds)
         self._answers.append((kind, batch, logits))
         return {kind: seconds}
 

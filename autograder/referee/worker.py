@@ -59,11 +59,9 @@ class Room:
         self._generate = getattr(self.model, "generate", None) or self.plain_generation
 
     def answer(self, code: int, operation: int, number: int, given: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-        """What the order asks for: arrays; raises whatever the student's code raises."""
-        if code == protocol.PREDICT:
-            return (self.model.predict(given[0]),)
+        """What an order other than PREDICT asks for: arrays; raises whatever the student's code raises."""
         if code == protocol.ECHO:  # what a call costs without a model; first it is told what to answer
-            self.template = given if number else self.template
+            self.template = [array.copy() for array in given] if number else self.template
             return self.template
         if code == protocol.OPERATION:
             extra = (number,) if number >= 0 else ()
@@ -146,49 +144,39 @@ def lock(setup: dict[str, Any]) -> None:
 class Voice:
     """The worker's end of the pipes and of the shared memory.
 
-    What is the same for all questions and answers of one form is worked out once: whatever this side does is on
-    the clock, and an entry could do without it.
+    Attributes:
+        questions: code, operation, number and arrays of each form of order that has come.
+        forms:     where an array of such a dtype and shape lies in the outputs, and the message that it does.
     """
 
     def __init__(self, orders: int, replies: int, inputs: int, outputs: int) -> None:
         self.orders, self.replies = orders, replies
-        self.inputs = mmap.mmap(inputs, protocol.INPUT_BYTES, prot=mmap.PROT_READ)
+        self.inputs = mmap.mmap(inputs, protocol.INPUT_BYTES)
         self.outputs = mmap.mmap(outputs, protocol.OUTPUT_BYTES)
-        self._heard: dict[bytes, tuple[int, int, int, list[np.ndarray]]] = {}
-        self._said: dict[Any, tuple[list[np.ndarray], bytes]] = {}
+        self.questions: dict[bytes, tuple[int, int, int, list[np.ndarray]]] = {}
+        self.forms: dict[tuple[np.dtype, protocol.Shape], tuple[np.ndarray, bytes]] = {}
 
-    def hear(self) -> tuple[int, int, int, list[np.ndarray]]:
-        """The next order, with its arrays copied: they are the model's own, also to write to."""
-        message = protocol.receive(self.orders, protocol.HEADER.size)
-        code, operation, number, given = self._heard.get(message) or self._new_question(message)
-        return code, operation, number, [array.copy() for array in given]
-
-    def _new_question(self, message: bytes) -> tuple[int, int, int, list[np.ndarray]]:
+    def new_question(self, message: bytes) -> tuple[int, int, int, list[np.ndarray]]:
+        """What is ordered; raises ProtocolError where the other end is closed."""
+        if len(message) != protocol.HEADER.size:
+            raise protocol.ProtocolError(f"a message of {len(message)} bytes")
         code, operation, number, kinds = protocol.parse(message)
-        self._heard[message] = code, operation, number, protocol.views(self.inputs, kinds)
-        return self._heard[message]
+        self.questions[message] = code, operation, number, protocol.views(self.inputs, kinds)
+        return self.questions[message]
+
+    def new_form(self, array: np.ndarray) -> tuple[np.ndarray, bytes]:
+        """Where the answer goes, and what is said then. Raises RefusalError where it is no plain array."""
+        check_plain(array)
+        (place,) = protocol.views(self.outputs, protocol.kinds_of((array,)))
+        self.forms[array.dtype, array.shape] = place, protocol.header(protocol.DONE, 0, 0, (array,))
+        return self.forms[array.dtype, array.shape]
 
     def say(self, operation: int, arrays: Sequence[np.ndarray]) -> None:
-        """Give arrays back. Raises RefusalError where they are none."""
-        try:
-            form = operation, *[(type(array), array.dtype, array.shape) for array in arrays]
-        except AttributeError as error:
-            names = ", ".join(type(array).__name__ for array in arrays)
-            raise RefusalError(f"returned {names}, expected a numpy array") from error
-        places, message = self._said.get(form) or self._new_form(form, arrays)
-        for place, array in zip(places, arrays, strict=True):
-            place[...] = array
-        protocol.send(self.replies, message)
-
-    def _new_form(self, form: Any, arrays: Sequence[np.ndarray]) -> tuple[list[np.ndarray], bytes]:
+        """Give arrays back. Raises RefusalError where they are no plain arrays."""
         for array in arrays:
-            if type(array) is not np.ndarray:
-                raise RefusalError(f"returned {type(array).__name__}, expected a numpy array")
-            if array.dtype not in protocol.DTYPES or array.ndim > protocol.MOST_AXES:
-                raise RefusalError(f"returned {array.dtype} {array.shape}, expected a plain array of numbers")
-        places = protocol.views(self.outputs, protocol.kinds_of(arrays))
-        self._said[form] = places, protocol.header(protocol.DONE, form[0], 0, arrays)
-        return self._said[form]
+            check_plain(array)
+        protocol.write(self.outputs, arrays)
+        protocol.send(self.replies, protocol.header(protocol.DONE, operation, 0, arrays))
 
     def refuse(self, text: str) -> None:
         """Say why not, in at most TEXT_LIMIT bytes."""
@@ -196,14 +184,38 @@ class Voice:
         protocol.send(self.replies, protocol.header(protocol.REFUSED, 0, len(words), ()) + words)
 
 
+def check_plain(array: Any) -> None:
+    """Raises RefusalError where it is no array that can lie in shared memory."""
+    if type(array) is not np.ndarray:
+        raise RefusalError(f"returned {type(array).__name__}, expected a numpy array")
+    if array.dtype not in protocol.DTYPES or array.ndim > protocol.MOST_AXES:
+        raise RefusalError(f"returned {array.dtype} {array.shape}, expected a plain array of numbers")
+
+
 def obey(room: Room, voice: Voice) -> None:
-    """One order after the other, until END or until the referee is gone."""
+    """One order after the other, until END or until the referee is gone.
+
+    Nearly all goes the shortest way there is, and an echo the same way: it is on the clock, and an entry could put
+    a shorter one in its place. Arrays lie in shared memory until the next order; who writes to them harms itself.
+    """
     while True:
-        code, operation, number, given = voice.hear()
+        message = os.read(voice.orders, protocol.HEADER.size)
+        code, operation, number, given = voice.questions.get(message) or voice.new_question(message)
         if code == protocol.END:
             return
         try:
-            voice.say(operation, room.answer(code, operation, number, given))
+            answers: Sequence[np.ndarray]
+            if code == protocol.PREDICT:
+                answers = (room.model.predict(given[0]),)
+            else:
+                answers = room.answer(code, operation, number, given)
+            if len(answers) == 1 and type(answers[0]) is np.ndarray:
+                (answer,) = answers
+                place, reply = voice.forms.get((answer.dtype, answer.shape)) or voice.new_form(answer)
+                place[...] = answer
+                os.write(voice.replies, reply)
+            else:
+                voice.say(operation, answers)
         except Exception as error:
             voice.refuse(words_of(error, private=code != protocol.BUILD))
 
