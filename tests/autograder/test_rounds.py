@@ -27,6 +27,7 @@ class Known:
         self.worker = SimpleNamespace(
             name="known", answered_cpu_s=0.0, answered_wall_s=0.0, cpu_s=float, waited_s=float, build=lambda: None
         )
+        self.workers = [self.worker]
         self.court = SimpleNamespace(give=lambda worker: None)
 
     def predict(self, inputs):
