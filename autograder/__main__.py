@@ -9,8 +9,15 @@ import argparse
 import importlib.util
 import os
 import sys
+import time
+import traceback
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tinytorch.perf.records import Report
+    from tinytorch.perf.store import Store
 
 VERBS = (
     "release",
@@ -59,13 +66,72 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"autograder: {error.name} is missing in {sys.executable}: {mend}", file=sys.stderr)
         return 2
     try:
-        return options.run(options)
+        return _carried_out(options)
     except (ValueError, RuntimeError, OSError, SQLAlchemyError) as error:
         print(f"{options.verb}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{options.verb}: stopped; what was done so far is kept", file=sys.stderr)
         return 130
+
+
+def _carried_out(options: argparse.Namespace) -> int:
+    """Run the verb; an official run in which the referee fails is stored as refused before its error goes on."""
+    try:
+        return options.run(options)
+    except Exception as error:
+        if options.verb == "referee" and options.store and _within_the_run(error):
+            from tinytorch.perf.store import Store
+
+            result = kept(Store(options.store), unfinished(Path(options.entry), error))
+            print(f"referee: stored as entry {result.get('id')}: {result['reasons'][0]}", file=sys.stderr)
+        raise
+
+
+def _within_the_run(error: Exception) -> bool:
+    """Did the official run itself fail, and not what is around it, such as the store?"""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals["__name__"] == "autograder.referee.officiate" for frame, _ in frames)
+
+
+def unfinished(folder: Path, error: Exception, **more: Any) -> Report:
+    """A refused official result of an entry in whose run the referee itself failed, with `more` fields.
+
+    It says the kind of the error alone: its text could carry graded inputs out. The event is "" where the folder
+    is no entry.
+    """
+    from autograder.referee.officiate import refused
+    from tinytorch.perf.entry import load_entry
+    from tinytorch.perf.records import Report
+
+    opening = Report(mode="official", event_name="", team_name=folder.name)
+    try:
+        entry = load_entry(folder)
+        words = ("team_name", "event_name", "optimization_description", "github_url")
+        opening |= {name: getattr(entry, name) for name in words} | {"entry_sha256": entry.sha256}
+    except Exception:  # of whatever kind: the error to be told is the first one
+        pass
+    reason = f"the referee could not finish this run: {type(error).__name__}"
+    return refused(Report(opening | more), "run finishes", [reason])
+
+
+def kept(store: Store, result: Report) -> Report:
+    """As it is stored; tried once more a second later, since a team may have one submission a second.
+
+    What is no entry at all is nobody's submission, and returned as it is.
+
+    Raises:
+        StoreError: the store refused it both times.
+    """
+    from tinytorch.perf.store import StoreError
+
+    if not result["event_name"]:
+        return result
+    try:
+        return store.append(result)
+    except StoreError:
+        time.sleep(1.1)
+        return store.append(result)
 
 
 def _parser() -> argparse.ArgumentParser:

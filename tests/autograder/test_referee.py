@@ -19,6 +19,7 @@ from tinytorch.core.acceleration import add_custom_kernels
 from tinytorch.core.caching import add_kv_cache
 from tinytorch.core.quantization import apply_quantization
 from tinytorch.perf.entry import Entry, save_entry
+from tinytorch.perf.evidence import FREE_SOURCE_BYTES
 from tinytorch.perf.store import Store
 from tinytorch.perf.workloads.baselines import load_baseline
 
@@ -88,6 +89,13 @@ def test_weights_in_the_source_are_counted_as_weights():
     packed = "".join(np.random.default_rng(0).choice(list("abcdefghijklmnopqrstuvwxyz012345"), 40_000))
     assert model_bytes(entry(f"PACKED = {packed!r}")) > 31_360 + 20_000
     assert model_bytes(entry("def build(weights):\n    return None\n" * 20)) == 31_360
+
+
+def test_weights_in_the_names_of_arrays_are_counted_as_weights():
+    letters = np.random.default_rng(0).choice(list("abcdefghijklmnopqrstuvwxyz012345"), (500, 116))
+    named = {"".join(row): np.zeros(1, np.uint8) for row in letters}  # 5 bits a letter: 36,250 bytes
+    assert model_bytes(entry("def build(weights):\n    return None\n", named)) > 36_250 - FREE_SOURCE_BYTES
+    assert model_bytes(entry("", load_baseline("transformer_decathlon").state_dict())) == 450_824
 
 
 def test_the_report_tells_a_student_why(tmp_path):

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import random
 import zipfile
 
 import numpy as np
@@ -17,6 +18,7 @@ from tinytorch.core.compression import apply_pruning
 from tinytorch.core.models import MLP
 from tinytorch.core.quantization import apply_quantization
 from tinytorch.perf.entry import EntryError, check_entry, load_entry, read_weights, rebuilt, save_entry
+from tinytorch.perf.verify import VerifyError
 from tinytorch.perf.workloads.baselines import load_baseline
 from tinytorch.perf.workloads.datasets import load_dataset
 
@@ -66,8 +68,13 @@ HOSTILE = {
     ),
     "NaN": (npz(**{"a.npy": npy(np.array([np.nan]))}), "NaN or infinite"),
     "structured": (npz(**{"a.npy": npy(np.zeros(2, [("x", "f4")]))}), "plain numbers"),
+    "empty": (npz(**{"a.npy": npy(np.zeros(0))}), "a is empty; leave it out"),
+    "empty for ever": (
+        npz(**{"a.npy": with_header(f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({10**30}, 0)}}")}),
+        "at most 6 axes of at most 67,108,864",
+    ),
     "cut off": (npz(**{"a.npy": npy(np.zeros(2))})[:60], "damaged"),
-    "empty": (b"", "no .npz file"),
+    "nothing": (b"", "no .npz file"),
 }
 
 
@@ -78,6 +85,56 @@ def test_hostile_weights_are_refused(folder, name):
     with pytest.raises(EntryError, match=reason):
         read_weights(folder / "weights.npz")
     assert len(check_entry(folder)) == 1
+
+
+def test_a_damaged_archive_is_a_reason_and_no_exception(folder):
+    whole, rng = (folder / "weights.npz").read_bytes(), random.Random(1)
+    for _ in range(400):
+        damaged = bytearray(whole)
+        for _ in range(rng.choice((1, 2, 5))):
+            damaged[rng.choice((rng.randrange(4, len(whole)), rng.randrange(len(whole) - 300, len(whole))))] = (
+                rng.randrange(256)
+            )
+        (folder / "weights.npz").write_bytes(damaged)
+        assert all(isinstance(reason, str) and reason for reason in check_entry(folder))
+
+
+def test_a_layer_of_which_nothing_is_kept_may_be_saved(tmp_path):
+    gone = apply_pruning(load_baseline("cnn_marathon"), 0.999, fine_tune=False)
+    saved = load_entry(save_entry(gone, tmp_path / "entry", "Owls", "cnn_marathon"))
+    assert saved.weights["network.layers.0.weight:values"].size == 0
+
+
+@pytest.mark.parametrize("name", ["\u041ewls", "Owl\u03c2", "\u0421\u043ev\u044b"])
+def test_a_team_cannot_have_a_second_name_that_looks_the_same(folder, name):
+    words = json.loads((folder / "entry.json").read_text()) | {"team_name": name}
+    (folder / "entry.json").write_text(json.dumps(words))
+    assert "mixes letters that look alike, " in check_entry(folder)[0]
+    with pytest.raises(VerifyError, match="write it in one script"):
+        save_entry(MLP(hidden=(4,)), folder, name, "mlp_sprint")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Owls 2",
+        "Caf\xe9",
+        "\u0421\u043e\u0432\u044b",
+        "\u0393\u03bb\u03b1\u03cd\u03be",
+        "\u732b",
+        "\U0001f989 Owls",
+    ],
+)
+def test_a_team_may_be_called_in_any_script(folder, name):
+    words = json.loads((folder / "entry.json").read_text()) | {"team_name": name}
+    (folder / "entry.json").write_text(json.dumps(words))
+    assert load_entry(folder).team_name == name
+
+
+def test_a_team_is_the_same_however_its_accents_are_typed(folder):
+    words = json.loads((folder / "entry.json").read_text()) | {"team_name": "O\u0301wls"}
+    (folder / "entry.json").write_text(json.dumps(words))
+    assert load_entry(folder).team_name == "\xd3wls"
 
 
 def test_every_reason_is_listed_at_once(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,17 @@ from tinytorch.core.compression import apply_pruning
 from tinytorch.core.layers import Linear
 from tinytorch.core.models import MLP
 from tinytorch.core.quantization import apply_quantization
-from tinytorch.perf.evidence import gather_facts, kernel_speedup, live_weights, other_choices
+from tinytorch.perf.evidence import (
+    FREE_SOURCE_BYTES,
+    Run,
+    facts_from_runs,
+    gather_facts,
+    hidden_bytes,
+    interventions,
+    kernel_speedup,
+    live_weights,
+    other_choices,
+)
 
 BASELINE = MLP(hidden=(64, 64), rng=np.random.default_rng(0))  # three matrices, three biases too small to count
 SIZE = 784 * 64 + 64 * 64 + 64 * 10
@@ -242,3 +253,99 @@ def test_a_few_shared_values_pack_and_random_ones_do_not():
 
 def test_zeros_are_no_packing():
     assert facts(pruned(0.9)).packed_ratio < 1.3
+
+
+# ---------------------------------------------------------------- entries: what nobody shuffles, and names
+
+OWN = BASELINE.state_dict()
+DECOY = (np.arange(1024) % 2).astype(np.uint8)  # as long as 64 x 64 codes of two bits: it may be taken for them
+
+
+def entry(source="", **arrays):
+    return SimpleNamespace(weights=arrays, source=source, kernel_source=None)
+
+
+def facts_of(arrays, dead=()):
+    """Facts about an entry whose answers change with every array that is shuffled, but for the `dead` ones."""
+    logits = np.random.default_rng(4).normal(size=(8, 10))
+    runs = {
+        each.name: Run(each.name, logits if each.name.removeprefix("shuffled: ") in ("as is", *dead) else -logits)
+        for each in interventions(entry(**arrays), OWN, 0)
+    }
+    return facts_from_runs(entry(**arrays), OWN, runs, (logits, logits), 1.0, 1.0)
+
+
+def flat():
+    return np.concatenate([array.ravel() for array in OWN.values()])
+
+
+def pieces(whole, size):
+    return {f"part{at:06}": whole[at : at + size] for at in range(0, len(whole), size)}
+
+
+def codes():
+    return (np.rint(flat() / np.abs(flat()).max() * 127) + 128).astype(np.uint8)
+
+
+def test_weights_in_pieces_too_small_to_be_shuffled_are_weights():
+    found = facts_of(pieces(flat(), 255) | {"decoy": DECOY})
+    assert found.bits_per_weight >= 32 and found.weights > 0.99 * SIZE
+
+
+def test_weights_in_more_arrays_than_are_shuffled_are_weights():
+    large = {f"shown{at}": DECOY for at in range(24)}
+    assert facts_of(large | pieces(flat(), 256)).bits_per_weight >= 32
+
+
+def test_pieces_are_judged_together_by_the_bytes_they_take():
+    assert facts_of(pieces(codes(), 200)).bits_per_weight == pytest.approx(8, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {},
+        {"all:values": np.ones(300, np.float32)},
+        {"other:values": np.zeros(int(np.bitwise_count(codes()).sum()), np.uint8)},
+    ],
+)
+def test_a_bitmap_in_name_only_holds_weights(beside):
+    found = facts_of({"all:bitmap": codes(), "decoy": DECOY} | beside)
+    assert found.bits_per_weight >= 8 and found.weights > 0.9 * SIZE
+
+
+def test_a_bitmap_of_values_that_are_not_used_holds_weights():
+    kept = np.zeros(int(np.bitwise_count(codes()).sum()), np.uint8)
+    found = facts_of({"all:bitmap": codes(), "all:values": kept, "decoy": DECOY}, dead=["all:values"])
+    assert found.bits_per_weight >= 8
+
+
+def test_a_bitmap_of_more_bits_than_the_baseline_has_weights_holds_weights():
+    kept = int(np.bitwise_count(codes()).sum())
+    found = facts_of({"all:bitmap": codes(), "all:codes": np.zeros((kept + 7) // 8, np.uint8)})
+    assert found.bits_per_weight > 8
+
+
+@pytest.mark.parametrize("bits", [None, 8, 5, 4, 3, 2])
+def test_what_the_library_writes_of_a_pruned_network_is_no_hiding_place(bits):
+    model = pruned(0.55) if bits is None else apply_quantization(pruned(0.55), bits)
+    arrays = model.state_dict()
+    names = [each.name for each in interventions(entry(**arrays), OWN, 0)]
+    assert sum(name.endswith(":bitmap") for name in arrays) == 3 and not any("bitmap" in name for name in names)
+    assert facts_of(arrays).weights < 0.47 * SIZE
+
+
+def test_biases_and_scales_beside_small_codes_weigh_nothing():
+    arrays = apply_quantization(BASELINE, 8).state_dict()
+    assert facts_of(arrays).bits_per_weight == 8
+
+
+def test_names_kinds_and_shapes_of_arrays_are_counted_like_source():
+    letters = np.random.default_rng(0).choice(list("abcdefghijklmnopqrstuvwxyz012345"), (500, 116))
+    named = {"".join(row): np.zeros(1, np.uint8) for row in letters}
+    assert hidden_bytes(entry(**named)) > 500 * 116 * 5 / 8 - FREE_SOURCE_BYTES
+    shapes = np.random.default_rng(1).integers(1, 999, 512)
+    kinds = np.random.default_rng(2).choice(list("bBhHiIef"), 512)
+    shaped = {f"a{at}": np.zeros(shapes[at], kinds[at]) for at in range(512)}
+    assert hidden_bytes(entry("x = 1\n", **shaped)) + FREE_SOURCE_BYTES > 512 * (9.9 + 3) / 8
+    assert hidden_bytes(entry("x = 1\n", **OWN)) == 0

@@ -16,6 +16,7 @@ import math
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,9 @@ LIMITS = {
 OPTIONAL = {"kernel.c"}
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,120}(:[a-z]{1,20})?\.npy")
 DTYPES = {"|b1", "|i1", "|u1", "<i2", "<u2", "<f2", "<i4", "<u4", "<f4", "<i8", "<u8", "<f8"}
+
+
+SCRIPTS = ("LATIN", "CYRILLIC", "GREEK")  # whose letters look alike; how Unicode's names of them begin
 
 
 class EntryError(ValueError):
@@ -162,7 +166,7 @@ def _words(content: bytes, reasons: list[str]) -> dict[str, str]:
         reasons.append(f"entry.json is no JSON ({error})")
         return {}
     checks: dict[str, Any] = {
-        "team_name": checked_team,
+        "team_name": team_of_one_script,
         "event_name": lambda name: get_event(name).name,
         "optimization_description": checked_description,
         "github_url": checked_link,
@@ -181,6 +185,24 @@ def _words(content: bytes, reasons: list[str]) -> dict[str, str]:
     return words
 
 
+def team_of_one_script(name: object) -> str:
+    """A team name in NFC whose letters do not come from two scripts that look alike.
+
+    A Cyrillic O among Latin letters makes another team of a name that reads the same, with runs of its own.
+
+    Raises:
+        VerifyError: it mixes Latin, Cyrillic and Greek letters, or is no team name.
+    """
+    clean = checked_team(name)
+    first = {unicodedata.name(letter, "").partition(" ")[0]: letter for letter in reversed(clean)}
+    mixed = [f"{script.title()} {first[script]!r}" for script in SCRIPTS if script in first]
+    if len(mixed) > 1:
+        raise VerifyError(
+            f"team_name mixes letters that look alike, {' and '.join(mixed)}; write it in one script"
+        )
+    return clean
+
+
 def read_weights(file: Path | str | bytes) -> dict[str, np.ndarray]:
     """Arrays of an `.npz`, read-only: no pickle, no path in a name, no size believed before it is seen.
 
@@ -188,15 +210,16 @@ def read_weights(file: Path | str | bytes) -> dict[str, np.ndarray]:
         EntryError: it is anything else than a small zip of plain, finite arrays.
     """
     import zipfile
-    import zlib
 
     content = file if isinstance(file, bytes) else _bytes(Path(file), WEIGHTS_LIMIT)
     if content[:4] != b"PK\x03\x04":
         raise EntryError("weights.npz is no .npz file; write it with save_entry or np.savez")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return dict(_members(archive))
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+            return _filled(dict(_members(archive)))
+    except EntryError:
+        raise
+    except Exception as error:  # zipfile raises half a dozen kinds where its numbers make no sense
         raise EntryError(f"weights.npz is damaged ({type(error).__name__}: {error})") from error
 
 
@@ -220,6 +243,15 @@ def _members(archive: Any) -> Iterator[tuple[str, np.ndarray]]:
         yield member.filename.removesuffix(".npy"), _array(member.filename, raw)
 
 
+def _filled(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays, if only what a bitmap keeps nothing of is empty: a name can say much and weighs nothing."""
+    for name, array in arrays.items():
+        stem, _, part = name.rpartition(":")
+        if not array.size and not (part in ("codes", "values") and f"{stem}:bitmap" in arrays):
+            raise EntryError(f"{name} is empty; leave it out, or give it the numbers that it is to hold")
+    return arrays
+
+
 def _array(name: str, raw: bytes) -> np.ndarray:
     stream = io.BytesIO(raw)
     try:
@@ -234,8 +266,10 @@ def _array(name: str, raw: bytes) -> np.ndarray:
     if dtype.hasobject or dtype.names is not None or dtype.str not in DTYPES:
         raise EntryError(f"{name} is {dtype}, expected plain numbers: bool, or 1 to 8 bytes of integer or float")
     count = math.prod(shape)
-    if len(shape) > MOST_AXES or any(size < 0 for size in shape):
-        raise EntryError(f"{name} has shape {shape}, expected at most {MOST_AXES} axes")
+    if len(shape) > MOST_AXES or not all(0 <= size <= LOADED_LIMIT for size in shape):
+        raise EntryError(
+            f"{name} has shape {str(shape)[:80]}, expected at most {MOST_AXES} axes of at most {LOADED_LIMIT:,}"
+        )
     if count * dtype.itemsize != len(raw) - stream.tell():
         raise EntryError(f"{name} says shape {shape}, but {len(raw) - stream.tell():,} bytes follow")
     array = np.frombuffer(raw, dtype, count, stream.tell()).reshape(shape, order="F" if fortran else "C")
@@ -339,7 +373,7 @@ def save_entry(
     """
     folder = Path(folder)
     words = {
-        "team_name": checked_team(team_name),
+        "team_name": team_of_one_script(team_name),
         "event_name": get_event(event_name).name,
         "optimization_description": checked_description(optimization_description),
         "github_url": checked_link(github_url),

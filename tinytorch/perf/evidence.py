@@ -297,6 +297,7 @@ def _time_ratio(slow: Any, fast: Any, inputs: np.ndarray, clock: Clock) -> float
 PROBES = {"mlp_sprint": 256, "cnn_marathon": 64, "transformer_decathlon": 8}  # inputs of a run
 AS_IS = "as is"  # name of the run that changes nothing
 MOST_SHUFFLED = 24  # arrays that are shuffled one by one, the largest first
+FREE_SHARE = 0.05  # of the examined live bytes that may lie in arrays nobody shuffled: biases, scales, shapes
 FREE_SOURCE_BYTES = 4096  # of packed source text that are not counted as weights: about 400 lines
 CLOSED_NAT = 0.01  # mean divergence of the answers up to which a network counts as the same
 
@@ -360,10 +361,12 @@ def facts_from_runs(
     names = _shuffled_names(entry.weights)
     used = [name for name in names if _run_moved(runs[AS_IS], runs[f"shuffled: {name}"])]
     arrays = {name: entry.weights[name] for name in used}
+    most = sum(weight.values.size for weight in own)
     live = [Stored(name, array, array, _stored_bits(array, own)) for name, array in arrays.items()]
+    live += _unexamined(entry.weights, names, used, most)
     counts = [_count(weight) for weight in live]
     hidden = hidden_bytes(entry)  # at most as many weights as four bits each make
-    size, most = sum(counts) + 2 * hidden, sum(weight.values.size for weight in own)
+    size = sum(counts) + 2 * hidden
     bits = sum(n * w.bits for n, w in zip(counts, live, strict=True)) + 8 * hidden
     stored = sum(round(n * _share_kept(w.stored)) for n, w in zip(counts, live, strict=True))
     return Facts(
@@ -399,8 +402,46 @@ def _log_probabilities(logits: np.ndarray) -> np.ndarray:
 
 def _shuffled_names(weights: Mapping[str, np.ndarray]) -> list[str]:
     """Large arrays that hold weights; a bitmap of kept places is none, and breaks when it is shuffled."""
-    large = [name for name, array in weights.items() if array.size >= SMALLEST and not name.endswith(":bitmap")]
+    large = [name for name, array in weights.items() if array.size >= SMALLEST and not _kept_beside(name, weights)]
     return sorted(large, key=lambda name: -weights[name].nbytes)[:MOST_SHUFFLED]
+
+
+def _kept_beside(name: str, weights: Mapping[str, np.ndarray]) -> list[str]:
+    """Names of the arrays X:... that hold one value for each bit that is set in the bitmap X:bitmap.
+
+    None where `name` is no bitmap, or is one in name only. Values of fewer than eight bits may be packed in bytes.
+    """
+    stem, _, part = name.rpartition(":")
+    bitmap = weights[name]
+    if part != "bitmap" or bitmap.dtype != np.uint8:
+        return []
+    kept = int(np.bitwise_count(bitmap).sum())
+    packed = {(kept * bits + 7) // 8 for bits in range(1, 8)}
+    return [
+        other
+        for other, array in weights.items()
+        if other != name and other.rpartition(":")[0] == stem
+        if array.size == kept or (array.dtype.itemsize == 1 and array.size in packed)
+    ]
+
+
+def _unexamined(
+    weights: Mapping[str, np.ndarray], examined: Sequence[str], used: Sequence[str], most: int
+) -> list[Stored]:
+    """What lies in arrays that nobody shuffled, too small or too many: one array a dtype, [] where it is little.
+
+    Together, since weights may be cut into small pieces. Left out are bitmaps of values that are used, as long as
+    they have no more bits than the baseline has weights (`most`).
+    """
+    bitmaps = [name for name in weights if set(_kept_beside(name, weights)) & set(used)]
+    if 8 * sum(weights[name].nbytes for name in bitmaps) > most + 8 * len(bitmaps):
+        bitmaps = []
+    rest = [array.ravel() for name, array in weights.items() if name not in {*examined, *bitmaps}]
+    if sum(array.nbytes for array in rest) <= FREE_SHARE * sum(weights[name].nbytes for name in used):
+        return []
+    kinds = {dtype: [array for array in rest if array.dtype == dtype] for dtype in {array.dtype for array in rest}}
+    pools = {f"small {dtype}": np.concatenate(arrays) for dtype, arrays in kinds.items()}
+    return [Stored(name, pool, pool, 8.0 * pool.itemsize) for name, pool in sorted(pools.items())]
 
 
 def _has_kernels(entry: Any) -> bool:
@@ -453,8 +494,12 @@ def _kernel_worth(runs: Mapping[str, Run], speedup: float) -> float:
 
 
 def hidden_bytes(entry: Any) -> int:
-    """What the source packs to beyond FREE_SOURCE_BYTES: more than code, weights for instance."""
+    """What source and listing pack to beyond FREE_SOURCE_BYTES: more than code, weights for instance.
+
+    The listing is what `build` gets beside numbers: names, kinds and shapes of the arrays, in their order.
+    """
     import lzma  # here: the benchmark must not cost much more than numpy to import
 
-    text = entry.source + (entry.kernel_source or "")
+    listing = "".join(f"{name} {array.dtype.str} {array.shape}\n" for name, array in entry.weights.items())
+    text = entry.source + (entry.kernel_source or "") + listing
     return max(0, len(lzma.compress(text.encode())) - FREE_SOURCE_BYTES)
