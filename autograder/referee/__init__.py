@@ -79,7 +79,6 @@ def run(options: argparse.Namespace) -> int:
     import sys
 
     from autograder.referee.levels import LevelError
-    from autograder.referee.officiate import RefereeError
     from autograder.referee.report import as_json, as_text
 
     if not os.path.isdir(options.entry):
@@ -90,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
         return 2
     try:
         result = referee(options.entry, seed=options.seed, level=options.level, budget_s=options.budget)
-    except (LevelError, RefereeError) as error:
+    except LevelError as error:
         print(f"referee: {error}", file=sys.stderr)
         return 2
     if options.store and result["event_name"]:  # what is no entry at all is nobody's submission

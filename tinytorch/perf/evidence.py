@@ -363,7 +363,7 @@ def facts_from_runs(
     arrays = {name: entry.weights[name] for name in used}
     most = sum(weight.values.size for weight in own)
     live = [Stored(name, array, array, _stored_bits(array, own)) for name, array in arrays.items()]
-    live += _unexamined(entry.weights, names, used, most)
+    live += _unproved(entry.weights, used, most)
     counts = [_count(weight) for weight in live]
     hidden = hidden_bytes(entry)  # at most as many weights as four bits each make
     size = sum(counts) + 2 * hidden
@@ -425,18 +425,16 @@ def _kept_beside(name: str, weights: Mapping[str, np.ndarray]) -> list[str]:
     ]
 
 
-def _unexamined(
-    weights: Mapping[str, np.ndarray], examined: Sequence[str], used: Sequence[str], most: int
-) -> list[Stored]:
-    """What lies in arrays that nobody shuffled, too small or too many: one array a dtype, [] where it is little.
+def _unproved(weights: Mapping[str, np.ndarray], used: Sequence[str], most: int) -> list[Stored]:
+    """What lies in arrays that nobody shuffled, or that shuffling left alone: one a dtype, [] where it is little.
 
-    Together, since weights may be cut into small pieces. Left out are bitmaps of values that are used, as long as
-    they have no more bits than the baseline has weights (`most`).
+    Weights may be cut into small pieces, or lie beside their places and be sorted at home. Left out are bitmaps of
+    values that are used, as long as they have no more bits than the baseline has weights (`most`).
     """
     bitmaps = [name for name in weights if set(_kept_beside(name, weights)) & set(used)]
     if 8 * sum(weights[name].nbytes for name in bitmaps) > most + 8 * len(bitmaps):
         bitmaps = []
-    rest = [array.ravel() for name, array in weights.items() if name not in {*examined, *bitmaps}]
+    rest = [array.ravel() for name, array in weights.items() if name not in {*used, *bitmaps}]
     if sum(array.nbytes for array in rest) <= FREE_SHARE * sum(weights[name].nbytes for name in used):
         return []
     kinds = {dtype: [array for array in rest if array.dtype == dtype] for dtype in {array.dtype for array in rest}}
