@@ -127,12 +127,12 @@ def test_a_machine_without_a_peak_is_refused():
 
 
 def entry(team, speed, innovation, **more):
-    return submission(team=team, speedup_vs_baseline=speed, innovation_score=innovation, **more)
+    return submission(team=team, score=speed, innovation_score=innovation, **more)
 
 
 def test_the_weight_at_which_the_winner_changes_is_marked_and_named():
     ax = plots.composite_weight(axes(), [entry("Fast", 2.0, 0.0), entry("New", 1.5, 0.5), entry("Last", 1.0, 0.1)])
-    assert title(ax) == "New wins up to 0.50, then Fast"
+    assert title(ax) == "New scores highest up to 0.50, then Fast"
     assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in dots(ax)] == [(0.5, 1.0)]
     assert {"0.50", "Fast", "New", "Last"} <= set(texts(ax))
     assert "0.70, rule of the course" in ax.get_xlabel()
@@ -147,10 +147,22 @@ def test_the_lead_changes_at_every_corner_of_the_upper_edge():
     ]  # fmt: skip
 
 
+def test_the_weight_says_how_many_are_not_told_apart_there():
+    ax = plots.composite_weight(axes(), [entry("a", 2.0, 0.1), entry("b", 1.99, 0.1), entry("c", 1.0, 0.1)])
+    assert title(ax) == "a scores highest at every weight; at 0.70, 2 not told apart"
+
+
+def test_the_line_of_a_leader_lies_over_the_others():
+    ax = plots.composite_weight(axes(), [entry("first", 3.0, 0.5), entry("last", 2.0, 0.1)])
+    first, last = ax.lines[:2]
+    assert first.get_color() == plots.THEMES["light"].accent
+    assert first.get_zorder() > last.get_zorder()
+
+
 def test_what_is_not_ranked_never_leads():
     assert plots.lead_changes([entry("failed", 9.0, 1.0, ranked=False)]) == []
     ax = plots.composite_weight(axes(), [entry("failed", 9.0, 1.0, ranked=False), entry("honest", 1.0, 0.0)])
-    assert title(ax) == "honest wins at every weight"
+    assert title(ax) == "honest scores highest at every weight"
 
 
 def test_progress_keeps_the_best_so_far_and_leaves_out_what_is_not_ranked():

@@ -291,6 +291,11 @@ def drawable(entry: Submission) -> bool:
     return isinstance(ratio, (int, float)) and math.isfinite(ratio) and ratio > 0
 
 
+def is_ranked(entry: Submission) -> bool:
+    """It counts; so does what does not say."""
+    return bool(entry.get("ranked", True))
+
+
 def ratio_of(entry: Submission) -> float:
     """Speedup over the baseline."""
     return float(entry["speedup_vs_baseline"])
@@ -300,6 +305,11 @@ def ends_of(entry: Submission) -> tuple[float, float]:
     """Both ends of the speedup's interval; the speedup itself where there is none."""
     low, high = entry.get("speedup_ci") or (ratio_of(entry), ratio_of(entry))
     return float(low), float(high)
+
+
+def reach_first(ends: Sequence[tuple[float, float]]) -> int:
+    """How many intervals, the best first, cannot be told from the first: that one and all that reach it."""
+    return sum(high >= ends[0][0] for _, high in ends)
 
 
 def name_of(entry: Submission) -> str:
