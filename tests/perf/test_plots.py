@@ -190,6 +190,62 @@ def test_names_do_not_cover_the_words_at_the_lines():
     assert not any(name.get_window_extent().overlaps(text.get_window_extent()) for text in words)
 
 
+def crowd(count, event="mlp_sprint"):
+    """A class whose points lie close: speedups from 1 to 3, losses up to the floor."""
+    return [
+        submission(event, f"Team {place:03}", 1 + 2 * place / count, lost=0.0001 * (37 * place % 97))
+        for place in range(count)
+    ]
+
+
+def drawn_points(ax):
+    return [line for line in ax.lines if line.get_marker() == "o"]
+
+
+def names(ax):
+    return [text for text in ax.texts if text.get_text().startswith("Team")]
+
+
+@pytest.mark.parametrize("chart", [plots.quality_against_speed, plots.pareto])
+def test_in_a_large_class_all_are_points_and_the_best_are_named(chart):
+    ax = chart(axes(), crowd(200), "E")
+    assert len(drawn_points(ax)) == 200
+    assert 3 <= len(names(ax)) <= 12
+    assert "Team 199" in texts(ax)  # the fastest
+    boxes = [text.get_window_extent() for text in names(ax)]
+    assert not [(a, b) for place, a in enumerate(boxes) for b in boxes[:place] if a.overlaps(b)]
+    centres = [ax.transData.transform((line.get_xdata()[0], line.get_ydata()[0])) for line in drawn_points(ax)]
+    assert not any(box.contains(*centre) for box in boxes for centre in centres)
+
+
+def test_a_name_without_a_free_place_is_left_out():
+    ax = plots.quality_against_speed(axes(), [submission(team=f"Team {'x' * 18} {n}") for n in range(12)], "E")
+    assert len(drawn_points(ax)) == 12
+    assert 1 <= len(names(ax)) < 12
+
+
+def test_a_name_far_from_its_point_is_joined_to_it():
+    ax = plots.quality_against_speed(axes(), [submission(team=f"Team {n}", score=2) for n in range(6)], "E")
+    far = [text for text in names(ax) if abs(text.get_position()[1]) > 10]
+    thin = [line for line in ax.lines if line.get_linewidth() == 0.6]
+    assert len(far) == len(thin) > 0
+
+
+def strokes(ax):
+    """Lines of a chart in pixels."""
+    lines = [line for line in ax.lines if line.get_linestyle() != "None" and line.get_linewidth() > 0.6]
+    return [line.get_transform().transform_path(line.get_path()) for line in lines]
+
+
+@pytest.mark.parametrize("teams", [entries(), entries("transformer_decathlon"), crowd(40)], ids=len)
+def test_no_line_strikes_through_a_name(teams):
+    ax = plots.pareto(axes(), teams, "E")
+    ax.figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in ax.texts if text.get_text() not in ("baseline", "floor")]
+    assert len(boxes) >= 3
+    assert not any(line.intersects_bbox(box, filled=False) for line in strokes(ax) for box in boxes)
+
+
 # ---------------------------------------------------------------- balance
 
 

@@ -118,6 +118,23 @@ def test_a_roofline_says_how_much_of_the_machine_a_layer_uses():
     assert {"dense", "relu", "peak 100 GFLOP/s", "memory 10 GB/s"} <= set(texts(ax))
 
 
+def test_labels_under_the_roof_keep_their_end_and_touch_no_line():
+    spots = {"contract": 90e9, "expand": 80e9, "attention": 45e9, "norm": 0.9e9}  # the first close to the roof
+    points = [
+        {"label": f"decoder.blocks.1.feed_forward.{name}", "flops": 1e9, "bytes": 1e7, "time_s": 1e9 / speed}
+        for name, speed in spots.items()
+    ]
+    ax = plots.roofline(axes(), 100e9, 10e9, points)
+    labels = [text for text in ax.texts if text.get_text().startswith("…")]
+    assert {text.get_text().rpartition(".")[2] for text in labels} == set(spots)
+    ax.figure.draw_without_rendering()
+    roof = ax.lines[0].get_transform().transform_path(ax.lines[0].get_path())
+    assert not any(roof.intersects_bbox(text.get_window_extent(), filled=False) for text in labels)
+    frame = ax.get_window_extent()
+    assert all(frame.x0 <= text.get_window_extent().x0 for text in labels)
+    assert all(text.get_window_extent().x1 <= frame.x1 for text in labels)
+
+
 def test_a_machine_without_a_peak_is_refused():
     with pytest.raises(PlotError, match="measure them first"):
         plots.roofline(axes(), 0, 1e9, [])
@@ -183,6 +200,12 @@ def test_sizes_say_the_bytes_before_and_after():
     assert row_labels(ax) == ["a", "peak memory", "weights"]
     assert {"43 MB to 1 MB", "100 kB to 200 kB", "43.0x", "0.50x"} <= set(texts(ax))
     assert title(ax) == "Marathon: a needs least memory, 1 MB at its peak"
+
+
+def test_who_is_not_ranked_is_not_on_the_front_and_a_long_one_is_cut():
+    teams = [submission(team=f"{n}", score=n, lost=0.001 * n) for n in range(1, 8)]
+    ax = plots.pareto(axes(), [*teams, submission(team="barred", score=9, ranked=False)], "E")
+    assert title(ax) == "E: beaten by none in both: 7, 6, 5, 4 and 3 more"
 
 
 def test_the_front_holds_those_that_none_beats_in_both():

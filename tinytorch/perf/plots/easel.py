@@ -15,7 +15,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -23,9 +23,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.text import Text
+from matplotlib.lines import Line2D
+from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
-from matplotlib.transforms import Bbox, blended_transform_factory
+from matplotlib.transforms import Bbox, ScaledTranslation, blended_transform_factory
 
 Submission = Mapping[str, Any]
 
@@ -33,8 +34,11 @@ LONGEST_NAME = 26  # characters of a team's name on an axis
 LONGEST_TITLE = 58  # characters of one line of a title of a chart that is
 NARROW = 6.4  # inches wide; a wider one takes more
 LONGEST_CAPTION = 76  # characters of one line below an axis
-RISES = (0, 10, -10, 20, -20, 30, -30, 40, -40)
+RISES = (0, 10, -10, 20, -20, 30, -30, 40, -40, 50, -50)
 NAME_PLACES = [(9 * side, rise) for rise in RISES for side in (1, -1)]  # beside a point, in points of type
+BESIDE = 10  # points of type: a name that stands higher or lower is joined to its point by a line
+APART = 5  # pixels between two names side by side
+ROOMY = 13.5  # points of type: in lower rows the type is small
 BETTER = "times better than the baseline, log scale (right is better)"
 FASTER = BETTER.replace("better", "faster", 1)
 
@@ -69,7 +73,7 @@ class Point:
     x: float
     y: float
     error: float  # half the length of the line through it
-    name: str
+    name: str  # empty where none is to be written
 
 
 def figure(width: float = 6.4, height: float = 3.6, theme: str = "light") -> Figure:
@@ -182,11 +186,23 @@ def name_rows(ax: Axes, labels: Sequence[str], palette: Palette) -> None:
     ax.tick_params(axis="y", length=0, labelcolor=palette.ink)
 
 
-def dress_ratios(ax: Axes, palette: Palette, title: str, xlabel: str, least: float = 1.5) -> Axes:
-    """Log axis of ratios over a factor of at least `least`, the baseline marked, title at the left edge."""
+def type_of(ax: Axes, rows: int) -> str:
+    """The size of type that fits into so many rows."""
+    drawing = ax.get_figure(root=True)
+    height = 72 * drawing.get_figheight() * ax.get_position().height if drawing is not None else math.inf
+    return "medium" if height >= ROOMY * rows else "small"
+
+
+def dress_ratios(
+    ax: Axes, palette: Palette, title: str, xlabel: str, least: float = 1.5, room: float = 0.2
+) -> Axes:
+    """Log axis of ratios over a factor of at least `least`, the baseline marked, title at the left edge.
+
+    `room` is what stays free at the right, in lengths of what is drawn.
+    """
     low, high = _reach(ax, least)
     ax.set_xscale("log")
-    ax.set_xlim(low / (high / low) ** 0.03, high * (high / low) ** 0.2)
+    ax.set_xlim(low / (high / low) ** 0.03, high * (high / low) ** room)
     close = high / low < 2  # a log axis that short has its ticks where a plain one has them
     ax.xaxis.set_major_locator(MaxNLocator(6) if close else LogLocator(subs=tick_subs(high / low), numticks=20))
     ax.xaxis.set_minor_locator(NullLocator())
@@ -237,38 +253,83 @@ def tick_subs(span: float) -> Sequence[float]:
     return (1, 1.5, 2, 3, 5, 7) if span < 12 else (1, 2, 5) if span < 200 else (1,)
 
 
-def name_points(
-    ax: Axes,
-    points: Sequence[Point],
-    lines: Sequence[float],
-    written: Sequence[Text],
-    palette: Palette,
-) -> None:
-    """Write each name beside its point, at the first place where it covers no name, point, line or text."""
+def name_points(ax: Axes, points: Sequence[Point], palette: Palette) -> None:
+    """Write each name beside its point where it covers no point, line or text; the first one chooses first.
+
+    To be called when all else is drawn, the title too. A name that finds no free place is left out.
+    """
     drawing = ax.get_figure(root=True)
     assert drawing is not None
     FigureCanvasAgg(drawing)
     with any_text():
         drawing.draw_without_rendering()
-        frame, to_pixels = ax.get_window_extent(), ax.transData.transform
-        ends = [to_pixels([(each.x, each.y - each.error), (each.x, each.y + each.error)]) for each in points]
-        taken = [Bbox.from_extents(low[0], low[1], high[0], high[1]).padded(6) for low, high in ends]
-        taken += [Bbox.from_bounds(frame.x0, to_pixels((1, line))[1] - 1, frame.width, 2) for line in lines]
-        taken += [text.get_window_extent() for text in written]
+        room = _room(ax, points)
         for point in points:
-            taken.append(_place_name(ax, point, taken, frame, palette))
+            if point.name:
+                _place_name(ax, point, room, palette)
 
 
-def _place_name(ax: Axes, point: Point, taken: Sequence[Bbox], frame: Bbox, palette: Palette) -> Bbox:
-    """Try the places from near to far; where none is free, the last is as good as any."""
+@dataclass(frozen=True)
+class _Room:
+    """What stands in a chart, in pixels; names are added as they find their place."""
+
+    frame: Bbox
+    points: list[Bbox]
+    texts: list[Bbox]
+    lines: list[Path]
+
+    def holds(self, box: Bbox) -> bool:
+        """The box is inside the frame and covers nothing."""
+        inside = self.frame.containsx(box.x0) and self.frame.containsx(box.x1)
+        inside = inside and self.frame.containsy(box.y0) and self.frame.containsy(box.y1)
+        covered = inside and box.count_overlaps([*self.points, *self.texts])
+        return inside and not covered and not any(line.intersects_bbox(box, filled=False) for line in self.lines)
+
+    def lets_pass(self, line: Path) -> bool:
+        """The line meets no text."""
+        return not any(line.intersects_bbox(box, filled=False) for box in self.texts)
+
+
+def _room(ax: Axes, points: Sequence[Point]) -> _Room:
+    """All that is drawn so far; `points` are those with a line of their error through them."""
+    ends = [
+        ax.transData.transform([(each.x, each.y - each.error), (each.x, each.y + each.error)]) for each in points
+    ]
+    lines = [line for line in ax.lines if line.get_linestyle() != "None"]
+    return _Room(
+        frame=ax.get_window_extent().frozen(),
+        points=[Bbox([low, high]).padded(6) for low, high in ends],
+        texts=[text.get_window_extent() for text in ax.texts],
+        lines=[line.get_transform().transform_path(line.get_path()) for line in lines],
+    )
+
+
+def _place_name(ax: Axes, point: Point, room: _Room, palette: Palette) -> None:
+    """Try the places from near to far; from afar, a thin line leads to the point."""
     text = annotate(ax, point.name, (point.x, point.y), (0, 0), palette.ink, va="center", fontsize="small")
+    at, beside = ax.transData.transform((point.x, point.y)), text.get_window_extent()
+    pixels = text.get_figure(root=True).dpi / 72  # of a point of type
     for dx, dy in NAME_PLACES:
-        text.set_position((dx, dy))
-        text.set_horizontalalignment("left" if dx > 0 else "right")
-        box: Bbox = text.get_window_extent()
-        if frame.x0 <= box.x0 and box.x1 <= frame.x1 and not any(box.overlaps(other) for other in taken):
-            break
-    return box
+        box = beside.translated(pixels * dx - (beside.width if dx < 0 else 0), pixels * dy)
+        leader = Path([at, at + (pixels * dx, pixels * dy)])
+        far = abs(dy) > BESIDE
+        if room.holds(box) and not (far and not room.lets_pass(leader)):
+            text.set(position=(dx, dy), ha="left" if dx > 0 else "right")
+            room.texts.append(box.padded(APART, 0))
+            if far:
+                room.lines.append(leader)
+                _lead(ax, point, (dx, dy), palette)
+            return
+    text.remove()
+
+
+def _lead(ax: Axes, point: Point, offset: tuple[float, float], palette: Palette) -> None:
+    """A thin line from the rim of a point to a name at `offset`, in points of type."""
+    drawing, length = ax.get_figure(root=True), math.hypot(*offset)
+    assert drawing is not None
+    ends = [[part / 72 * share for share in (5 / length, 1 - 2 / length)] for part in offset]  # inches
+    from_point = drawing.dpi_scale_trans + ScaledTranslation(point.x, point.y, cast(Any, ax.transData))
+    ax.add_artist(Line2D(*ends, color=palette.muted, lw=0.6, transform=from_point))
 
 
 def annotate(

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.text import Text
 
 from tinytorch.perf.plots.easel import (
     BETTER,
@@ -30,7 +29,7 @@ from tinytorch.perf.plots.easel import (
     drawable,
     dress_ratios,
     ends_of,
-    entitle,
+    is_ranked,
     name_of,
     name_points,
     name_rows,
@@ -42,6 +41,8 @@ from tinytorch.perf.plots.easel import (
 )
 
 LOWEST_FLOORS = 1.5  # floors below the baseline at which a point is held at the edge of its chart
+MOST_NAMED = 12  # points with a name, unless the front has more
+MOST_LISTED = 4  # names in a title
 
 
 def speedups(
@@ -134,24 +135,72 @@ def quality_against_speed(ax: Axes, submissions: Sequence[Submission], event_tit
     """Each submission as a point: speedup to the right, quality lost downwards, the floor as a line.
 
     Below the floor the point is hollow; far below, it is an arrow at the lower edge with its value beside it, so
-    that the others are not pressed together. Vertical lines are one standard error of the difference.
+    that the others are not pressed together. Vertical lines are one standard error of the difference. In a large
+    class the best are named; the others are small points without their lines.
     """
+    entries = _graded(submissions)
+    held = sum(bool(entry["quality"]["ok"]) for entry in entries)
+    return _scatter(ax, entries, f"{event_title}: {held} of {len(entries)} entries hold the floor")
+
+
+def pareto(ax: Axes, submissions: Sequence[Submission], event_title: str) -> Axes:
+    """`quality_against_speed` with the front: the ranked entries that none beats in both, joined by a line."""
+    entries, palette = _graded(submissions), palette_of(ax)
+    front, scale = _front(entries), _quality_unit(entries)[1]
+    lost = [-scale * entry["quality"]["difference"] for entry in front]
+    how: dict[str, Any] = {"where": "pre", "color": palette.accent, "lw": 1, "alpha": 0.6, "zorder": 1}
+    ax.step([ratio_of(entry) for entry in front], lost, **how)
+    names = _listed([name_of(entry) for entry in reversed(front)])
+    return _scatter(
+        ax, entries, f"{event_title}: {f'beaten by none in both: {names}' if front else 'no ranked entry'}"
+    )
+
+
+def _graded(submissions: Sequence[Submission]) -> list[Submission]:
+    return [entry for entry in submissions if drawable(entry) and entry.get("quality")]
+
+
+def _front(entries: Sequence[Submission]) -> list[Submission]:
+    """Ranked and above the floor, slowest first; each is better in quality than all that are faster."""
+    held = [entry for entry in entries if is_ranked(entry) and entry["quality"]["ok"]]
+    front: list[Submission] = []
+    for entry in sorted(held, key=lambda each: (ratio_of(each), -each["quality"]["difference"]), reverse=True):
+        if not front or entry["quality"]["difference"] < front[-1]["quality"]["difference"]:
+            front.append(entry)
+    return front[::-1]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - MOST_LISTED
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:MOST_LISTED])} and {more} more"
+
+
+def _scatter(ax: Axes, entries: Sequence[Submission], title: str) -> Axes:
+    """The points between the levels of baseline and floor, then names where there is room: the front's first."""
     palette = palette_of(ax)
-    entries = [entry for entry in submissions if drawable(entry) and entry.get("quality")]
     unit, scale = _quality_unit(entries)
     floor = max((scale * entry["quality"]["floor"] for entry in entries), default=0.0)
-    points = [_quality_point(ax, entry, scale, -LOWEST_FLOORS * floor, palette) for entry in entries]
-    levels = [
-        _level(ax, 0.0, "baseline", palette.muted, palette.neutral, "-"),
-        _level(ax, -floor, "floor", palette.down, palette.down, (0, (5, 3))),
-    ]
-    held = sum(bool(entry["quality"]["ok"]) for entry in entries)
+    named, others = _by_interest(entries)
+    points = [_quality_point(ax, entry, scale, -LOWEST_FLOORS * floor, palette) for entry in named]
+    points += [_quality_speck(ax, entry, scale, -LOWEST_FLOORS * floor, palette) for entry in others]
+    _level(ax, 0.0, "baseline", palette.muted, palette.neutral, "-")
+    _level(ax, -floor, "floor", palette.down, palette.down, (0, (5, 3)))
     ax.set_ylabel(f"{unit}\n(up is better)", color=palette.muted)
     ax.tick_params(axis="y", length=0, colors=palette.muted)
     ax.margins(y=0.15)
-    dress_ratios(ax, palette, f"{event_title}: {held} of {len(entries)} entries hold the floor", FASTER)
-    name_points(ax, points, [0.0, -floor], levels, palette)
+    dress_ratios(ax, palette, title, FASTER, room=0.3)
+    name_points(ax, points, palette)
     return ax
+
+
+def _by_interest(entries: Sequence[Submission]) -> tuple[list[Submission], list[Submission]]:
+    """Those to be named, the front before the others and then the fastest; and those that are only points."""
+    front = _front(entries)[::-1]
+    on_it = {id(entry) for entry in front}
+    rest = [entry for entry in entries if id(entry) not in on_it]
+    rest.sort(key=lambda entry: (is_ranked(entry), ratio_of(entry)), reverse=True)
+    few = max(0, MOST_NAMED - len(front))
+    return [*front, *rest[:few]], rest[few:]
 
 
 def _quality_point(ax: Axes, entry: Submission, scale: float, lowest: float, palette: Palette) -> Point:
@@ -166,12 +215,22 @@ def _quality_point(ax: Axes, entry: Submission, scale: float, lowest: float, pal
     return Point(ratio, gained, error, name_of(entry))
 
 
-def _level(ax: Axes, y: float, name: str, ink: str, colour: str, style: Any) -> Text:
+def _quality_speck(ax: Axes, entry: Submission, scale: float, lowest: float, palette: Palette) -> Point:
+    """Draw one point of a crowd: small, pale, and without name and error."""
+    quality, ratio = entry["quality"], ratio_of(entry)
+    gained = -scale * quality["difference"]
+    face = palette.accent if quality["ok"] else palette.paper
+    at, mark = max(gained, lowest), "o" if gained >= lowest else "v"
+    ax.plot(ratio, at, mark, ms=4, color=palette.accent, mfc=face, mew=0.8, alpha=0.55, zorder=1.5)
+    return Point(ratio, at, 0.0, "")
+
+
+def _level(ax: Axes, y: float, name: str, ink: str, colour: str, style: Any) -> None:
     """A line over the whole width, with its name above the right end."""
     ax.axhline(y, color=colour, lw=1.1, ls=style, zorder=1)
     right = ax.get_yaxis_transform()
     where: dict[str, Any] = {"ha": "right", "va": "bottom", "transform": right}
-    return ax.text(1, y, name, color=ink, fontsize="small", parse_math=False, **where)
+    ax.text(1, y, name, color=ink, fontsize="small", parse_math=False, **where)
 
 
 def disciplines(ax: Axes, submission: Submission) -> Axes:
@@ -251,31 +310,6 @@ def _smallest(entries: Sequence[Submission]) -> str:
         return "no entry yet"
     least = min(entries, key=lambda entry: float(entry["peak_memory_bytes"]))
     return f"{name_of(least)} needs least memory, {size(least['peak_memory_bytes'])} at its peak"
-
-
-def pareto(ax: Axes, submissions: Sequence[Submission], event_title: str) -> Axes:
-    """`quality_against_speed` with the front: the entries that none beats in both, joined by a line."""
-    palette = palette_of(ax)
-    quality_against_speed(ax, submissions, event_title)
-    held = [each for each in submissions if drawable(each) and (each.get("quality") or {}).get("ok")]
-    front = _front(held)
-    scale = _quality_unit(front)[1]
-    lost = [-scale * entry["quality"]["difference"] for entry in front]
-    ax.step(
-        [ratio_of(entry) for entry in front], lost, where="pre", color=palette.accent, lw=1, alpha=0.6, zorder=1
-    )
-    names = ", ".join(name_of(entry) for entry in reversed(front))
-    finding = f"beaten by none in both: {names}" if front else "no entry holds the floor"
-    return entitle(ax, f"{event_title}: {finding}", palette)
-
-
-def _front(entries: Sequence[Submission]) -> list[Submission]:
-    """Slowest first; each is better in quality than all that are faster."""
-    front: list[Submission] = []
-    for entry in sorted(entries, key=lambda each: (ratio_of(each), -each["quality"]["difference"]), reverse=True):
-        if not front or entry["quality"]["difference"] < front[-1]["quality"]["difference"]:
-            front.append(entry)
-    return front[::-1]
 
 
 def rounds(ax: Axes, report: Submission, event_title: str) -> Axes:

@@ -27,6 +27,7 @@ from tinytorch.perf.plots.easel import (
     name_points,
     name_rows,
     palette_of,
+    printable,
     seconds,
     seconds_unit,
     strip,
@@ -233,13 +234,13 @@ def _layer(row: Mapping[str, Any]) -> str:
     """Name and kind where both fit, else the end of the name, which tells layers apart."""
     name, kind = str(row["name"]), str(row["kind"])
     both = name if not kind or name == kind else f"{name} {kind}"
-    return (
-        both
-        if len(both) <= LONGEST_NAME
-        else name
-        if len(name) <= LONGEST_NAME
-        else f"…{name[1 - LONGEST_NAME :]}"
-    )
+    return both if len(both) <= LONGEST_NAME else _end_of(name)
+
+
+def _end_of(name: object) -> str:
+    """A layer's name as it fits: the end of a long one, which tells layers apart."""
+    line = printable(str(name))
+    return line if len(line) <= LONGEST_NAME else f"…{line[1 - LONGEST_NAME :]}"
 
 
 def _work(row: Mapping[str, Any]) -> str:
@@ -291,8 +292,9 @@ def roofline(
     shares = [speed / min(peak, x * bandwidth) for x, speed in zip(xs, speeds, strict=True)]
     entitle(ax, _roofline_finding([each["label"] for each in drawn], shares), palette)
     longest = sorted(range(len(drawn)), key=lambda place: -drawn[place]["time_s"])[:MOST_NAMED]
-    marks = [Point(xs[place], speeds[place], 0.0, cut(drawn[place]["label"])) for place in longest]
-    name_points(ax, marks, [], list(ax.texts), palette)
+    others = [place for place in range(len(drawn)) if place not in longest]
+    marks = [Point(xs[place], speeds[place], 0.0, _end_of(drawn[place]["label"])) for place in longest]
+    name_points(ax, marks + [Point(xs[place], speeds[place], 0.0, "") for place in others], palette)
     return ax
 
 
@@ -328,5 +330,5 @@ def _roofline_finding(labels: Sequence[str], shares: Sequence[float]) -> str:
         return "no arithmetic to place under the roof"
     share, label = max(zip(shares, labels, strict=True))
     worst, last = min(zip(shares, labels, strict=True))
-    first = f"{cut(label)} reaches {_percent(share)} of what the machine allows"
-    return first if len(labels) == 1 else f"{first}, {cut(last)} {_percent(worst)}"
+    first = f"{_end_of(label)} reaches {_percent(share)} of what the machine allows"
+    return first if len(labels) == 1 else f"{first}, {_end_of(last)} {_percent(worst)}"
