@@ -82,6 +82,26 @@ def test_the_title_is_the_finding_with_its_interval():
     assert ax.get_xlabel().startswith("times faster than the baseline, log scale (right is better)")
 
 
+def luminance(colour):
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgba(colour)[:3]]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    """As in WCAG 2: 3 is needed for what is no text."""
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("theme", plots.THEMES)
+def test_an_interval_is_seen_on_its_bar(theme):
+    ax = plots.speedups(axes(theme), [submission()], "E")
+    rim, line = [line for line in ax.lines if line.get_marker() == "|"]
+    assert rim.get_linewidth() > line.get_linewidth()
+    assert contrast(rim.get_color(), ax.patches[0].get_facecolor()) > 3
+    assert contrast(rim.get_color(), line.get_color()) > 7
+
+
 def test_what_is_not_ranked_is_hollow_and_leads_nothing():
     ax = plots.speedups(axes(), [submission(team="honest"), submission(team="failed", score=9.0, lost=0.2)], "E")
     assert [bar.get_facecolor()[3] for bar in ax.patches] == [0.0, 1.0]

@@ -159,8 +159,10 @@ def draw_bar(
 
 
 def draw_interval(ax: Axes, row: int, ends: Sequence[float], palette: Palette) -> None:
-    """A thin line with an end at each side."""
-    ax.plot(ends, [row, row], "|-", color=palette.ink, lw=1.1, ms=7, mew=1.1, solid_capstyle="butt")
+    """A thin line with an end at each side, rimmed with paper: ink alone is too close to a bar in the dark."""
+    for colour, wider in ((palette.paper, 1.0), (palette.ink, 0.0)):
+        how: dict[str, Any] = {"lw": 1.1 + wider, "mew": 1.1 + wider, "ms": 7 + wider}
+        ax.plot(ends, [row, row], "|-", color=colour, solid_capstyle="butt", **how)
 
 
 def draw_number(ax: Axes, row: int, right: float, ratio: float, note: str, palette: Palette) -> None:
