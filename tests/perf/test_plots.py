@@ -82,6 +82,34 @@ def test_the_title_is_the_finding_with_its_interval():
     assert ax.get_xlabel().startswith("times faster than the baseline, log scale (right is better)")
 
 
+def test_entries_whose_intervals_reach_the_first_are_not_told_apart_in_the_title():
+    teams = [submission(team=team, score=score) for team, score in [("a", 2.02), ("b", 2.0), ("c", 1.5)]]
+    assert title(plots.speedups(axes(), teams, "E")) == "E: best 2.02x [2.00, 2.04], 2 entries not told apart"
+
+
+def test_a_large_class_is_cut_to_its_first_and_says_so():
+    ax = plots.speedups(axes(), [submission(team=f"{score}", score=score) for score in range(1, 188)], "E")
+    assert row_labels(ax) == [str(score) for score in range(187, 172, -1)]
+    assert "the first 15 of 187 entries; dots: batch 1" in ax.get_xlabel()
+
+
+def test_where_not_all_fit_the_ranked_ones_go_first():
+    failed = [submission(team=f"failed {number}", score=9, lost=0.2) for number in range(20)]
+    ax = plots.speedups(axes(), [*failed, submission(team="a", score=2), submission(team="b", score=1)], "E")
+    assert len(row_labels(ax)) == 15
+    assert row_labels(ax)[-2:] == ["a", "b"]
+
+
+def test_no_number_stands_beside_a_dot():
+    ax = plots.speedups(axes(), [submission(score=2.0), submission(score=4.5)], "E")
+    ax.figure.draw_without_rendering()
+    farthest = max(ax.transData.transform((x, 0))[0] for line in ax.lines for x in line.get_xdata())
+    numbers = [text.get_window_extent() for text in ax.texts]
+    assert texts(ax) == ["4.50x", "2.00x"]
+    assert len({round(number.x1) for number in numbers}) == 1  # a column
+    assert min(number.x0 for number in numbers) > farthest + 20
+
+
 def luminance(colour):
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgba(colour)[:3]]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
@@ -282,7 +310,7 @@ def test_the_three_factors_stand_side_by_side_with_their_score_as_a_line():
     assert row_labels(ax) == ["Even", "speed", "peak memory", "weights", "Odd", "speed", "peak memory", "weights"]
     assert bars(ax) == [(1, 1, 8), (2, 1, 1), (3, 1, 1), (5, 1, 2), (6, 1, 32), (7, 1, 0.125)]
     assert [line.get_xdata()[0] for line in ax.lines if line.get_xdata()[0] != 1] == [pytest.approx(2)] * 2
-    assert title(ax) == "Marathon: Even scores 2.00"
+    assert title(ax) == "Marathon: best 2.00, 2 entries not told apart"
 
 
 def test_a_factor_below_the_baseline_warns():

@@ -82,6 +82,18 @@ def test_an_interval_that_misses_the_truth_warns():
     assert dots(ax)[0].get_color() == plots.THEMES["light"].down
 
 
+def test_ends_that_are_close_are_told_apart_by_three_decimals():
+    near, far = estimate("in pairs", 0.9962, 1.0041), estimate("mean of ten", 0.72, 1.28)
+    ax = plots.intervals(axes(), [near, far], truth=1)
+    assert texts(ax) == ["1.000x", "0.996 to 1.004", "1.00x", "0.72 to 1.28"]
+
+
+def test_a_title_does_not_part_a_number_from_its_percent():
+    for length in range(20, 40):
+        ax = plots.intervals(axes(), [estimate("a" * 20, 0.7, 1.2), estimate("b" * length, 0.99, 1.01)], truth=1)
+        assert "\n%" not in ax.get_title("left")
+
+
 # ---------------------------------------------------------------- profile and roofline
 
 
@@ -200,6 +212,20 @@ def test_sizes_say_the_bytes_before_and_after():
     assert row_labels(ax) == ["a", "peak memory", "weights"]
     assert {"43 MB to 1 MB", "100 kB to 200 kB", "43.0x", "0.50x"} <= set(texts(ax))
     assert title(ax) == "Marathon: a needs least memory, 1 MB at its peak"
+
+
+def test_what_is_not_ranked_is_hollow_and_needs_no_least_memory():
+    barred = submission(team="barred", peak_memory_bytes=1e3, lost=0.2)
+    ax = plots.sizes(axes(), [submission(team="a", peak_memory_bytes=1e6), barred], "E")
+    assert title(ax) == "E: a needs least memory, 1 MB at its peak"
+    assert [bar.get_facecolor()[3] for bar in ax.patches] == [0, 0, 1, 1]
+    assert "hollow: not ranked" in ax.get_xlabel()
+
+
+def test_of_a_large_class_those_with_the_least_memory_are_shown():
+    ax = plots.sizes(axes(), [submission(team=f"{n}", peak_memory_bytes=1e6 * n) for n in range(40, 0, -1)], "E")
+    assert row_labels(ax)[::3] == list("123456")
+    assert ax.get_xlabel().endswith("the first 6 of 40 entries")
 
 
 def test_who_is_not_ranked_is_not_on_the_front_and_a_long_one_is_cut():

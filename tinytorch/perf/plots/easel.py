@@ -147,15 +147,25 @@ def draw_bar(
     hollow: bool = False,
     note: str = "",
 ) -> None:
-    """A bar from the baseline's 1x to `ratio`, its interval, and the number to the right of all of it.
+    """A bar from the baseline's 1x to `ratio`, its interval, and the number to the right of both."""
+    draw_bare_bar(ax, row, ratio, ends, palette, colour, hollow)
+    draw_number(ax, row, max(*ends, ratio, 1.0), times(ratio), note, palette)
 
-    `ends` begins with the interval's; further ones are of what else stands in the row.
-    """
+
+def draw_bare_bar(
+    ax: Axes,
+    row: int,
+    ratio: float,
+    ends: Sequence[float],
+    palette: Palette,
+    colour: str = "",
+    hollow: bool = False,
+) -> None:
+    """A bar from the baseline's 1x to `ratio`, and its interval."""
     face = "none" if hollow else colour or palette.accent
     edge = palette.neutral if hollow else "none"
     ax.barh(row, ratio - 1, left=1, height=0.56, facecolor=face, edgecolor=edge, linewidth=1.2)
-    draw_interval(ax, row, ends[:2], palette)
-    draw_number(ax, row, max(*ends, ratio, 1.0), ratio, note, palette)
+    draw_interval(ax, row, ends, palette)
 
 
 def draw_interval(ax: Axes, row: int, ends: Sequence[float], palette: Palette) -> None:
@@ -165,9 +175,9 @@ def draw_interval(ax: Axes, row: int, ends: Sequence[float], palette: Palette) -
         ax.plot(ends, [row, row], "|-", color=colour, solid_capstyle="butt", **how)
 
 
-def draw_number(ax: Axes, row: int, right: float, ratio: float, note: str, palette: Palette) -> None:
-    """`ratio` as text to the right of `right`, and a note after it."""
-    number = annotate(ax, times(ratio), (right, row), (7, 0), palette.ink, weight="bold", va="center")
+def draw_number(ax: Axes, row: int, right: float, words: str, note: str, palette: Palette) -> None:
+    """A number to the right of `right`, and a note after it."""
+    number = annotate(ax, words, (right, row), (7, 0), palette.ink, weight="bold", va="center")
     if note:
         ax.annotate(
             cut(note),
@@ -181,11 +191,19 @@ def draw_number(ax: Axes, row: int, right: float, ratio: float, note: str, palet
         )
 
 
+def draw_numbers(ax: Axes, ratios_by_row: Mapping[int, float], palette: Palette) -> None:
+    """The ratios in one column at the right edge, for rows where a number at the end would be a dot's."""
+    how: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "weight": "bold", "ha": "right", "va": "center"}
+    how["fontsize"] = type_of(ax, len(ratios_by_row))
+    for row, ratio in ratios_by_row.items():
+        annotate(ax, times(ratio), (1, row), (0, 0), palette.ink, **how)
+
+
 def name_rows(ax: Axes, labels: Sequence[str], palette: Palette) -> None:
     """Name the rows, the first at the top."""
     ax.set_yticks(range(len(labels)), labels=[cut(label) for label in labels], parse_math=False)
     ax.set_ylim(max(len(labels), 4) - 0.4, -0.6)  # the first at the top; few bars stay thin
-    ax.tick_params(axis="y", length=0, labelcolor=palette.ink)
+    ax.tick_params(axis="y", length=0, labelcolor=palette.ink, labelsize=type_of(ax, len(labels)))
 
 
 def type_of(ax: Axes, rows: int) -> str:
@@ -233,8 +251,15 @@ def entitle(ax: Axes, title: str, palette: Palette) -> Axes:
     drawing = ax.get_figure(root=True)
     broad = max(1.0, drawing.get_figwidth() / NARROW) if drawing is not None and len(drawing.axes) == 1 else 1.0
     longest = round(broad * LONGEST_TITLE)
-    lines = textwrap.wrap(printable(title), longest, max_lines=2, placeholder=" …", break_on_hyphens=False)
-    text = ax.set_title("\n".join(lines), loc="left", pad=12, color=palette.ink, parse_math=False)
+    whole = printable(title).replace(" %", "\N{NO-BREAK SPACE}%")
+    lines = textwrap.wrap(whole, longest, max_lines=2, placeholder=" …", break_on_hyphens=False)
+    text = ax.set_title(
+        "\n".join(lines).replace("\N{NO-BREAK SPACE}", " "),
+        loc="left",
+        pad=12,
+        color=palette.ink,
+        parse_math=False,
+    )
     text.set(fontsize="large", weight="bold")
     if drawing is not None and len(drawing.axes) == 1:  # alone: the title begins above the row labels
         text.set_transform(blended_transform_factory(drawing.transFigure, text.get_transform()))

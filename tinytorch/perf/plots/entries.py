@@ -24,8 +24,10 @@ from tinytorch.perf.plots.easel import (
     annotate,
     cut,
     draw_bar,
+    draw_bare_bar,
     draw_interval,
     draw_number,
+    draw_numbers,
     drawable,
     dress_ratios,
     ends_of,
@@ -35,12 +37,15 @@ from tinytorch.perf.plots.easel import (
     name_rows,
     palette_of,
     ratio_of,
+    reach_first,
     size,
     times,
     with_interval,
 )
 
 LOWEST_FLOORS = 1.5  # floors below the baseline at which a point is held at the edge of its chart
+MOST_BARS = 15  # entries with a bar each
+MOST_SIZES = 6  # entries with two bars each
 MOST_NAMED = 12  # points with a name, unless the front has more
 MOST_LISTED = 4  # names in a title
 
@@ -52,20 +57,27 @@ def speedups(
 
     Args:
         ax: to draw on.
-        submissions: ranked ones are filled, the others hollow.
+        submissions: ranked ones are filled, the others hollow. Of more than 15 the first are drawn.
         event_title: begins the title.
         cases: which of the timed cases become dots; by default all. Hand in those that the speedup is made of.
     """
     palette = palette_of(ax)
     entries = sorted((entry for entry in submissions if drawable(entry)), key=ratio_of, reverse=True)
-    for row, entry in enumerate(entries):
+    shown = _first(entries, MOST_BARS)
+    for row, entry in enumerate(shown):
         dots = [case["ratio"] for case in _cases(entry, cases).values()]
-        draw_bar(ax, row, ratio_of(entry), (*ends_of(entry), *dots), palette, hollow=not entry.get("ranked", True))
+        draw_bare_bar(ax, row, ratio_of(entry), ends_of(entry), palette, hollow=not is_ranked(entry))
         ax.plot(dots, [row] * len(dots), "o", ms=4, mfc=palette.paper, mec=palette.ink, mew=0.9)
-    name_rows(ax, [name_of(entry) for entry in entries], palette)
-    return dress_ratios(
-        ax, palette, f"{event_title}: {_best(entries)}", "\n".join([FASTER, *_signs(entries, cases)])
-    )
+    draw_numbers(ax, dict(enumerate(map(ratio_of, shown))), palette)
+    name_rows(ax, [name_of(entry) for entry in shown], palette)
+    signs = _signs(shown, len(entries), cases)
+    return dress_ratios(ax, palette, f"{event_title}: {_best(entries)}", "\n".join([FASTER, *signs]))
+
+
+def _first(entries: Sequence[Submission], most: int) -> list[Submission]:
+    """The first in their order; where not all fit, those that are ranked go before the others."""
+    places = sorted(range(len(entries)), key=lambda place: not is_ranked(entries[place]))[:most]
+    return [entries[place] for place in sorted(places)]
 
 
 def _cases(entry: Submission, wanted: Sequence[str] | None) -> Mapping[str, Mapping[str, float]]:
@@ -75,17 +87,20 @@ def _cases(entry: Submission, wanted: Sequence[str] | None) -> Mapping[str, Mapp
 
 def _best(entries: Sequence[Submission]) -> str:
     """The finding of a chart of entries in order."""
-    best = next((entry for entry in entries if entry.get("ranked", True)), None)
-    return (
-        f"best {with_interval(ratio_of(best), ends_of(best))}, by {name_of(best)}" if best else "no ranked entry"
-    )
+    ranked = [entry for entry in entries if is_ranked(entry)]
+    if not ranked:
+        return "no ranked entry"
+    alike = reach_first([ends_of(entry) for entry in ranked])
+    whose = f"by {name_of(ranked[0])}" if alike == 1 else f"{alike} entries not told apart"
+    return f"best {with_interval(ratio_of(ranked[0]), ends_of(ranked[0]))}, {whose}"
 
 
-def _signs(entries: Sequence[Submission], cases: Sequence[str] | None) -> list[str]:
-    """What dots and hollow bars mean, where there are any; in one paragraph."""
-    names = list(dict.fromkeys(name for entry in entries for name in _cases(entry, cases)))
-    signs = [f"dots: {', '.join(names)}"] if names else []
-    signs += ["hollow: not ranked"] if not all(entry.get("ranked", True) for entry in entries) else []
+def _signs(shown: Sequence[Submission], total: int, cases: Sequence[str] | None = ()) -> list[str]:
+    """How many of all are shown, and what dots and hollow bars mean, where there are any; in one paragraph."""
+    names = list(dict.fromkeys(name for entry in shown for name in _cases(entry, cases)))
+    signs = [f"the first {len(shown)} of {total} entries"] if len(shown) < total else []
+    signs += [f"dots: {', '.join(names)}"] if names else []
+    signs += ["hollow: not ranked"] if not all(is_ranked(entry) for entry in shown) else []
     return [textwrap.fill("; ".join(signs), LONGEST_CAPTION)] if signs else []
 
 
@@ -121,7 +136,7 @@ def _stair(ax: Axes, row: int, reached: float, step: Mapping[str, Any], palette:
     if row:  # where the step before had got to
         ax.plot([reached, reached], [row - 0.72, row + 0.28], color=palette.muted, lw=0.8)
     draw_interval(ax, row, (step["low"], step["high"]), palette)
-    draw_number(ax, row, max(reached, step["high"]), ratio, step.get("note", ""), palette)
+    draw_number(ax, row, max(reached, step["high"]), times(ratio), step.get("note", ""), palette)
 
 
 def _staircase_finding(reached: float, gains: Sequence[tuple[float, str]]) -> str:
@@ -253,26 +268,34 @@ def balance(ax: Axes, submissions: Sequence[Submission], event_title: str, most:
     middle of its factors.
     """
     palette = palette_of(ax)
-    entries = [entry for entry in submissions if drawable(entry) and entry.get("ranked", True)]
-    best = sorted(entries, key=lambda entry: float(entry["event_score"]), reverse=True)[:most]
+    entries = [entry for entry in submissions if drawable(entry) and is_ranked(entry)]
+    best = sorted(entries, key=lambda entry: float(entry["event_score"]), reverse=True)
     labels: list[str] = []
-    for entry in best:
+    for entry in best[:most]:
         _balanced(ax, len(labels), entry, palette)
         labels += [name_of(entry), *_factors(entry)]
     name_rows(ax, labels, palette)
     for label in ax.get_yticklabels()[::4]:
         label.set_fontweight("bold")
-    finding = f"{name_of(best[0])} scores {best[0]['event_score']:.2f}" if best else "no ranked entry"
     caption = f"{BETTER}\nline: the score, cube root of the product of the three"
-    return dress_ratios(ax, palette, f"{event_title}: {finding}", caption)
+    return dress_ratios(ax, palette, f"{event_title}: {_best_score(best)}", caption)
+
+
+def _best_score(best: Sequence[Submission]) -> str:
+    if not best:
+        return "no ranked entry"
+    score = f"{best[0]['event_score']:.2f}"
+    alike = reach_first([entry.get("event_score_ci") or (entry["event_score"],) * 2 for entry in best])
+    return f"{name_of(best[0])} scores {score}" if alike == 1 else f"best {score}, {alike} entries not told apart"
 
 
 def _balanced(ax: Axes, top: int, entry: Submission, palette: Palette) -> None:
     """One entry below the row of its name: three bars and the line of its score through them."""
     score = float(entry["event_score"])
-    for row, ratio in enumerate(_factors(entry).values(), top + 1):
+    rows = dict(enumerate(_factors(entry).values(), top + 1))
+    for row, ratio in rows.items():
         ax.barh(row, ratio - 1, left=1, height=0.56, color=palette.accent if ratio >= 1 else palette.down, lw=0)
-        draw_number(ax, row, max(ratio, score), ratio, "", palette)
+    draw_numbers(ax, rows, palette)
     ax.plot([score] * 2, [top + 0.45, top + 3.45], color=palette.ink, lw=1.4)
     annotate(ax, f"{score:.2f}", (score, top + 0.4), (0, 2), palette.ink, ha="center", va="bottom")
 
@@ -287,28 +310,35 @@ def _factors(entry: Submission) -> dict[str, float]:
 
 
 def sizes(ax: Axes, submissions: Sequence[Submission], event_title: str) -> Axes:
-    """Peak memory and weight bytes of each entry, as ratios to the baseline's, with the bytes beside them."""
-    palette, labels = palette_of(ax), []
+    """Peak memory and weight bytes of each entry, as ratios to the baseline's, with the bytes beside them.
+
+    What needs least memory is at the top, what is not ranked is hollow. Of more than six the first are drawn.
+    """
+    palette, labels = palette_of(ax), list[str]()
     entries = [entry for entry in submissions if drawable(entry)]
-    for entry in entries:
+    entries.sort(key=lambda entry: float(entry["peak_memory_bytes"]))
+    shown = _first(entries, MOST_SIZES)
+    for entry in shown:
         labels.append(name_of(entry))
         for name, key in (("peak memory", "peak_memory_bytes"), ("weights", "model_bytes")):
             before, after = entry[f"baseline_{key}"], entry[key]
             note = f"{size(before)} to {size(after)}"
             colour = palette.accent if after <= before else palette.down
-            draw_bar(ax, len(labels), before / after, (before / after,) * 2, palette, colour=colour, note=note)
+            how: dict[str, Any] = {"colour": colour, "note": note, "hollow": not is_ranked(entry)}
+            draw_bar(ax, len(labels), before / after, (before / after,) * 2, palette, **how)
             labels.append(name)
     name_rows(ax, labels, palette)
     for label in ax.get_yticklabels()[::3]:
         label.set_fontweight("bold")
-    caption = BETTER.replace("better", "smaller", 1)
+    caption = "\n".join([BETTER.replace("better", "smaller", 1), *_signs(shown, len(entries))])
     return dress_ratios(ax, palette, f"{event_title}: {_smallest(entries)}", caption)
 
 
 def _smallest(entries: Sequence[Submission]) -> str:
-    if not entries:
-        return "no entry yet"
-    least = min(entries, key=lambda entry: float(entry["peak_memory_bytes"]))
+    """The finding of a chart of entries in order."""
+    least = next((entry for entry in entries if is_ranked(entry)), None)
+    if least is None:
+        return "no ranked entry"
     return f"{name_of(least)} needs least memory, {size(least['peak_memory_bytes'])} at its peak"
 
 

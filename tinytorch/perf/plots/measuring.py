@@ -35,6 +35,7 @@ from tinytorch.perf.plots.easel import (
 )
 
 WILD = 3.0  # times the largest median: a run beyond it is held at the edge
+CLOSE = 1.02  # an interval whose ends are nearer than this factor is written with three decimals
 MOST_NAMED = 6  # points of a roofline: those that take the most time
 MOST_LAYERS = 14  # rows of a profile; the smallest of more are added up
 
@@ -165,13 +166,21 @@ def intervals(ax: Axes, estimates: Sequence[Mapping[str, Any]], truth: float | N
         colour = palette.down if missed else palette.accent
         ax.plot([low, high], [row, row], color=colour, lw=6, alpha=0.35, solid_capstyle="butt")
         ax.plot(each["ratio"], row, "o", ms=7, color=colour, mew=0)
-        draw_number(ax, row, max(high, each["ratio"], 1.0), each["ratio"], f"{low:.3g} to {high:.3g}", palette)
+        number, ends = _estimate(each["ratio"], low, high)
+        draw_number(ax, row, max(high, each["ratio"], 1.0), number, ends, palette)
     if truth is not None:
         ax.axvline(truth, color=palette.ink, lw=1.2, ls=(0, (5, 3)), zorder=1)
     name_rows(ax, [each["label"] for each in estimates], palette)
     caption = "ratio, log scale\ndot: estimate, band: where it may fall"
     caption += "" if truth is None else f"; dashed: the truth, {times(truth)}"
     return dress_ratios(ax, palette, _protocols_finding(estimates, truth), caption, least=1.1)
+
+
+def _estimate(ratio: float, low: float, high: float) -> tuple[str, str]:
+    """Number and interval in words, fine enough to tell the ends apart."""
+    if high / low < CLOSE:
+        return f"{ratio:.3f}x", f"{low:.3f} to {high:.3f}"
+    return times(ratio), f"{low:.3g} to {high:.3g}"
 
 
 def _protocols_finding(estimates: Sequence[Mapping[str, Any]], truth: float | None) -> str:
