@@ -147,6 +147,16 @@ def test_labels_under_the_roof_keep_their_end_and_touch_no_line():
     assert all(text.get_window_extent().x1 <= frame.x1 for text in labels)
 
 
+@pytest.mark.parametrize("share", [0.9, 1.0, 1.3])
+def test_the_peak_is_named_above_a_point_that_reaches_it(share):
+    point = {"label": "a", "flops": 1e9, "bytes": 5e6, "time_s": 1e9 / (share * 100e9)}
+    ax = plots.roofline(axes(), 100e9, 10e9, [point])
+    ax.figure.draw_without_rendering()
+    (peak,) = [text for text in ax.texts if text.get_text().startswith("peak")]
+    spot = ax.transData.transform((200, share * 100))
+    assert not peak.get_window_extent().padded(3).contains(*spot)
+
+
 def test_a_machine_without_a_peak_is_refused():
     with pytest.raises(PlotError, match="measure them first"):
         plots.roofline(axes(), 0, 1e9, [])

@@ -310,7 +310,10 @@ class _Room:
         inside = self.frame.containsx(box.x0) and self.frame.containsx(box.x1)
         inside = inside and self.frame.containsy(box.y0) and self.frame.containsy(box.y1)
         covered = inside and box.count_overlaps([*self.points, *self.texts])
-        return inside and not covered and not any(line.intersects_bbox(box, filled=False) for line in self.lines)
+        around = box.padded(2)  # a line is wider than its path
+        return (
+            inside and not covered and not any(line.intersects_bbox(around, filled=False) for line in self.lines)
+        )
 
     def lets_pass(self, line: Path) -> bool:
         """The line meets no text."""

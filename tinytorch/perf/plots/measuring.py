@@ -316,18 +316,20 @@ def _draw_roof(
     low, high = min([ridge / 8, *xs]) / 2, max([ridge * 8, *xs]) * 2
     ax.plot([low, ridge, high], [low * bandwidth, peak, peak], color=palette.ink, lw=1.6)
     ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(min([low * bandwidth, *speeds]) / 2, peak * 3))
-    _dress_roofline(ax, machine, (low, high), palette)
+    _dress_roofline(ax, bandwidth, (low, high), palette)
+    right = high / (high / low) ** 0.35  # from here on the peak's name would lie on a point
+    above = [y for x, y in zip(xs, speeds, strict=True) if x > right and y > 0.8 * peak]
+    at, rise = (high, max([peak, *above])), 7 if above else 4
+    annotate(ax, f"peak {peak:.3g} GFLOP/s", at, (-2, rise), palette.muted, ha="right", fontsize="small")
 
 
-def _dress_roofline(ax: Axes, machine: tuple[float, float], ends: tuple[float, float], palette: Palette) -> None:
-    peak, bandwidth = machine
+def _dress_roofline(ax: Axes, bandwidth: float, ends: tuple[float, float], palette: Palette) -> None:
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(LogLocator(numticks=12))
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.grid(color=palette.grid, lw=0.7)
     how: dict[str, Any] = {"fontsize": "small"}
-    annotate(ax, f"peak {peak:.3g} GFLOP/s", (ends[1], peak), (-2, 4), palette.muted, ha="right", **how)
     x, y = 1.2 * ends[0], 1.5 * ends[0] * bandwidth  # a little above the line, and as steep
     how |= {"rotation": math.degrees(math.atan2(y, x)), "rotation_mode": "anchor", "transform_rotates_text": True}
     ax.text(x, y, f"memory {bandwidth:.3g} GB/s", color=palette.muted, parse_math=False, **how)
