@@ -88,6 +88,8 @@ def of_entries(competition: TinyMLPerfCompetitionPlus) -> Iterator[tuple[str, Ch
         }
         if event.rule != "decathlon":
             del of["disciplines"]
+        if event.rule != "balance":
+            del of["balance"]
         for name, chart in of.items():
             yield f"{name}-{event.name}", chart
 

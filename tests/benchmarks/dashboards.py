@@ -1,7 +1,7 @@
 """What the dashboards cost: `python tests/benchmarks/dashboards.py`.
 
 Kernel time of each redraw of a board of 200 teams, the time from the click on Cancel until the child is gone, and
-the bytes of a saved notebook with all of them and five charts. Does not: draw in a browser (tests/e2e does).
+the bytes of a saved notebook with all of them and four charts. Does not: draw in a browser (tests/e2e does).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ display(boards, panel)
 """,
     """
 entries = [row.submission for row in boards.board("speed").standings]
-for draw in (plots.speedups, plots.quality_against_speed, plots.sizes, plots.pareto, plots.balance):
+for draw in (plots.speedups, plots.quality_against_speed, plots.sizes, plots.pareto):
     drawing = plots.figure()
     draw(drawing.subplots(), entries[:12], "MLP Sprint")
     display(Image(plots.to_png(drawing)))

@@ -82,6 +82,54 @@ def test_the_title_is_the_finding_with_its_interval():
     assert ax.get_xlabel().startswith("times faster than the baseline, log scale (right is better)")
 
 
+def test_entries_whose_intervals_reach_the_first_are_not_told_apart_in_the_title():
+    teams = [submission(team=team, score=score) for team, score in [("a", 2.02), ("b", 2.0), ("c", 1.5)]]
+    assert title(plots.speedups(axes(), teams, "E")) == "E: best 2.02x [2.00, 2.04], 2 entries not told apart"
+
+
+def test_a_large_class_is_cut_to_its_first_and_says_so():
+    ax = plots.speedups(axes(), [submission(team=f"{score}", score=score) for score in range(1, 188)], "E")
+    assert row_labels(ax) == [str(score) for score in range(187, 172, -1)]
+    assert "the first 15 of 187 entries; dots: batch 1" in ax.get_xlabel()
+
+
+def test_where_not_all_fit_the_ranked_ones_go_first():
+    failed = [submission(team=f"failed {number}", score=9, lost=0.2) for number in range(20)]
+    ax = plots.speedups(axes(), [*failed, submission(team="a", score=2), submission(team="b", score=1)], "E")
+    assert len(row_labels(ax)) == 15
+    assert row_labels(ax)[-2:] == ["a", "b"]
+
+
+def test_no_number_stands_beside_a_dot():
+    ax = plots.speedups(axes(), [submission(score=2.0), submission(score=4.5)], "E")
+    ax.figure.draw_without_rendering()
+    farthest = max(ax.transData.transform((x, 0))[0] for line in ax.lines for x in line.get_xdata())
+    numbers = [text.get_window_extent() for text in ax.texts]
+    assert texts(ax) == ["4.50x", "2.00x"]
+    assert len({round(number.x1) for number in numbers}) == 1  # a column
+    assert min(number.x0 for number in numbers) > farthest + 20
+
+
+def luminance(colour):
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgba(colour)[:3]]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    """As in WCAG 2: 3 is needed for what is no text."""
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("theme", plots.THEMES)
+def test_an_interval_is_seen_on_its_bar(theme):
+    ax = plots.speedups(axes(theme), [submission()], "E")
+    rim, line = [line for line in ax.lines if line.get_marker() == "|"]
+    assert rim.get_linewidth() > line.get_linewidth()
+    assert contrast(rim.get_color(), ax.patches[0].get_facecolor()) > 3
+    assert contrast(rim.get_color(), line.get_color()) > 7
+
+
 def test_what_is_not_ranked_is_hollow_and_leads_nothing():
     ax = plots.speedups(axes(), [submission(team="honest"), submission(team="failed", score=9.0, lost=0.2)], "E")
     assert [bar.get_facecolor()[3] for bar in ax.patches] == [0.0, 1.0]
@@ -190,6 +238,62 @@ def test_names_do_not_cover_the_words_at_the_lines():
     assert not any(name.get_window_extent().overlaps(text.get_window_extent()) for text in words)
 
 
+def crowd(count, event="mlp_sprint"):
+    """A class whose points lie close: speedups from 1 to 3, losses up to the floor."""
+    return [
+        submission(event, f"Team {place:03}", 1 + 2 * place / count, lost=0.0001 * (37 * place % 97))
+        for place in range(count)
+    ]
+
+
+def drawn_points(ax):
+    return [line for line in ax.lines if line.get_marker() == "o"]
+
+
+def names(ax):
+    return [text for text in ax.texts if text.get_text().startswith("Team")]
+
+
+@pytest.mark.parametrize("chart", [plots.quality_against_speed, plots.pareto])
+def test_in_a_large_class_all_are_points_and_the_best_are_named(chart):
+    ax = chart(axes(), crowd(200), "E")
+    assert len(drawn_points(ax)) == 200
+    assert 3 <= len(names(ax)) <= 12
+    assert "Team 199" in texts(ax)  # the fastest
+    boxes = [text.get_window_extent() for text in names(ax)]
+    assert not [(a, b) for place, a in enumerate(boxes) for b in boxes[:place] if a.overlaps(b)]
+    centres = [ax.transData.transform((line.get_xdata()[0], line.get_ydata()[0])) for line in drawn_points(ax)]
+    assert not any(box.contains(*centre) for box in boxes for centre in centres)
+
+
+def test_a_name_without_a_free_place_is_left_out():
+    ax = plots.quality_against_speed(axes(), [submission(team=f"Team {'x' * 18} {n}") for n in range(12)], "E")
+    assert len(drawn_points(ax)) == 12
+    assert 1 <= len(names(ax)) < 12
+
+
+def test_a_name_far_from_its_point_is_joined_to_it():
+    ax = plots.quality_against_speed(axes(), [submission(team=f"Team {n}", score=2) for n in range(6)], "E")
+    far = [text for text in names(ax) if abs(text.get_position()[1]) > 10]
+    thin = [line for line in ax.lines if line.get_linewidth() == 0.6]
+    assert len(far) == len(thin) > 0
+
+
+def strokes(ax):
+    """Lines of a chart in pixels."""
+    lines = [line for line in ax.lines if line.get_linestyle() != "None" and line.get_linewidth() > 0.6]
+    return [line.get_transform().transform_path(line.get_path()) for line in lines]
+
+
+@pytest.mark.parametrize("teams", [entries(), entries("transformer_decathlon"), crowd(40)], ids=len)
+def test_no_line_strikes_through_a_name(teams):
+    ax = plots.pareto(axes(), teams, "E")
+    ax.figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in ax.texts if text.get_text() not in ("baseline", "floor")]
+    assert len(boxes) >= 3
+    assert not any(line.intersects_bbox(box, filled=False) for line in strokes(ax) for box in boxes)
+
+
 # ---------------------------------------------------------------- balance
 
 
@@ -206,7 +310,7 @@ def test_the_three_factors_stand_side_by_side_with_their_score_as_a_line():
     assert row_labels(ax) == ["Even", "speed", "peak memory", "weights", "Odd", "speed", "peak memory", "weights"]
     assert bars(ax) == [(1, 1, 8), (2, 1, 1), (3, 1, 1), (5, 1, 2), (6, 1, 32), (7, 1, 0.125)]
     assert [line.get_xdata()[0] for line in ax.lines if line.get_xdata()[0] != 1] == [pytest.approx(2)] * 2
-    assert title(ax) == "Marathon: Even scores 2.00"
+    assert title(ax) == "Marathon: best 2.00, 2 entries not told apart"
 
 
 def test_a_factor_below_the_baseline_warns():

@@ -82,6 +82,18 @@ def test_an_interval_that_misses_the_truth_warns():
     assert dots(ax)[0].get_color() == plots.THEMES["light"].down
 
 
+def test_ends_that_are_close_are_told_apart_by_three_decimals():
+    near, far = estimate("in pairs", 0.9962, 1.0041), estimate("mean of ten", 0.72, 1.28)
+    ax = plots.intervals(axes(), [near, far], truth=1)
+    assert texts(ax) == ["1.000x", "0.996 to 1.004", "1.00x", "0.72 to 1.28"]
+
+
+def test_a_title_does_not_part_a_number_from_its_percent():
+    for length in range(20, 40):
+        ax = plots.intervals(axes(), [estimate("a" * 20, 0.7, 1.2), estimate("b" * length, 0.99, 1.01)], truth=1)
+        assert "\n%" not in ax.get_title("left")
+
+
 # ---------------------------------------------------------------- profile and roofline
 
 
@@ -118,6 +130,33 @@ def test_a_roofline_says_how_much_of_the_machine_a_layer_uses():
     assert {"dense", "relu", "peak 100 GFLOP/s", "memory 10 GB/s"} <= set(texts(ax))
 
 
+def test_labels_under_the_roof_keep_their_end_and_touch_no_line():
+    spots = {"contract": 90e9, "expand": 80e9, "attention": 45e9, "norm": 0.9e9}  # the first close to the roof
+    points = [
+        {"label": f"decoder.blocks.1.feed_forward.{name}", "flops": 1e9, "bytes": 1e7, "time_s": 1e9 / speed}
+        for name, speed in spots.items()
+    ]
+    ax = plots.roofline(axes(), 100e9, 10e9, points)
+    labels = [text for text in ax.texts if text.get_text().startswith("…")]
+    assert {text.get_text().rpartition(".")[2] for text in labels} == set(spots)
+    ax.figure.draw_without_rendering()
+    roof = ax.lines[0].get_transform().transform_path(ax.lines[0].get_path())
+    assert not any(roof.intersects_bbox(text.get_window_extent(), filled=False) for text in labels)
+    frame = ax.get_window_extent()
+    assert all(frame.x0 <= text.get_window_extent().x0 for text in labels)
+    assert all(text.get_window_extent().x1 <= frame.x1 for text in labels)
+
+
+@pytest.mark.parametrize("share", [0.9, 1.0, 1.3])
+def test_the_peak_is_named_above_a_point_that_reaches_it(share):
+    point = {"label": "a", "flops": 1e9, "bytes": 5e6, "time_s": 1e9 / (share * 100e9)}
+    ax = plots.roofline(axes(), 100e9, 10e9, [point])
+    ax.figure.draw_without_rendering()
+    (peak,) = [text for text in ax.texts if text.get_text().startswith("peak")]
+    spot = ax.transData.transform((200, share * 100))
+    assert not peak.get_window_extent().padded(3).contains(*spot)
+
+
 def test_a_machine_without_a_peak_is_refused():
     with pytest.raises(PlotError, match="measure them first"):
         plots.roofline(axes(), 0, 1e9, [])
@@ -127,12 +166,12 @@ def test_a_machine_without_a_peak_is_refused():
 
 
 def entry(team, speed, innovation, **more):
-    return submission(team=team, speedup_vs_baseline=speed, innovation_score=innovation, **more)
+    return submission(team=team, score=speed, innovation_score=innovation, **more)
 
 
 def test_the_weight_at_which_the_winner_changes_is_marked_and_named():
     ax = plots.composite_weight(axes(), [entry("Fast", 2.0, 0.0), entry("New", 1.5, 0.5), entry("Last", 1.0, 0.1)])
-    assert title(ax) == "New wins up to 0.50, then Fast"
+    assert title(ax) == "New scores highest up to 0.50, then Fast"
     assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in dots(ax)] == [(0.5, 1.0)]
     assert {"0.50", "Fast", "New", "Last"} <= set(texts(ax))
     assert "0.70, rule of the course" in ax.get_xlabel()
@@ -147,10 +186,22 @@ def test_the_lead_changes_at_every_corner_of_the_upper_edge():
     ]  # fmt: skip
 
 
+def test_the_weight_says_how_many_are_not_told_apart_there():
+    ax = plots.composite_weight(axes(), [entry("a", 2.0, 0.1), entry("b", 1.99, 0.1), entry("c", 1.0, 0.1)])
+    assert title(ax) == "a scores highest at every weight; at 0.70, 2 not told apart"
+
+
+def test_the_line_of_a_leader_lies_over_the_others():
+    ax = plots.composite_weight(axes(), [entry("first", 3.0, 0.5), entry("last", 2.0, 0.1)])
+    first, last = ax.lines[:2]
+    assert first.get_color() == plots.THEMES["light"].accent
+    assert first.get_zorder() > last.get_zorder()
+
+
 def test_what_is_not_ranked_never_leads():
     assert plots.lead_changes([entry("failed", 9.0, 1.0, ranked=False)]) == []
     ax = plots.composite_weight(axes(), [entry("failed", 9.0, 1.0, ranked=False), entry("honest", 1.0, 0.0)])
-    assert title(ax) == "honest wins at every weight"
+    assert title(ax) == "honest scores highest at every weight"
 
 
 def test_progress_keeps_the_best_so_far_and_leaves_out_what_is_not_ranked():
@@ -171,6 +222,26 @@ def test_sizes_say_the_bytes_before_and_after():
     assert row_labels(ax) == ["a", "peak memory", "weights"]
     assert {"43 MB to 1 MB", "100 kB to 200 kB", "43.0x", "0.50x"} <= set(texts(ax))
     assert title(ax) == "Marathon: a needs least memory, 1 MB at its peak"
+
+
+def test_what_is_not_ranked_is_hollow_and_needs_no_least_memory():
+    barred = submission(team="barred", peak_memory_bytes=1e3, lost=0.2)
+    ax = plots.sizes(axes(), [submission(team="a", peak_memory_bytes=1e6), barred], "E")
+    assert title(ax) == "E: a needs least memory, 1 MB at its peak"
+    assert [bar.get_facecolor()[3] for bar in ax.patches] == [0, 0, 1, 1]
+    assert "hollow: not ranked" in ax.get_xlabel()
+
+
+def test_of_a_large_class_those_with_the_least_memory_are_shown():
+    ax = plots.sizes(axes(), [submission(team=f"{n}", peak_memory_bytes=1e6 * n) for n in range(40, 0, -1)], "E")
+    assert row_labels(ax)[::3] == list("123456")
+    assert ax.get_xlabel().endswith("the first 6 of 40 entries")
+
+
+def test_who_is_not_ranked_is_not_on_the_front_and_a_long_one_is_cut():
+    teams = [submission(team=f"{n}", score=n, lost=0.001 * n) for n in range(1, 8)]
+    ax = plots.pareto(axes(), [*teams, submission(team="barred", score=9, ranked=False)], "E")
+    assert title(ax) == "E: beaten by none in both: 7, 6, 5, 4 and 3 more"
 
 
 def test_the_front_holds_those_that_none_beats_in_both():

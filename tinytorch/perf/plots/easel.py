@@ -15,7 +15,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -23,9 +23,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.text import Text
+from matplotlib.lines import Line2D
+from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
-from matplotlib.transforms import Bbox, blended_transform_factory
+from matplotlib.transforms import Bbox, ScaledTranslation, blended_transform_factory
 
 Submission = Mapping[str, Any]
 
@@ -33,8 +34,11 @@ LONGEST_NAME = 26  # characters of a team's name on an axis
 LONGEST_TITLE = 58  # characters of one line of a title of a chart that is
 NARROW = 6.4  # inches wide; a wider one takes more
 LONGEST_CAPTION = 76  # characters of one line below an axis
-RISES = (0, 10, -10, 20, -20, 30, -30, 40, -40)
+RISES = (0, 10, -10, 20, -20, 30, -30, 40, -40, 50, -50)
 NAME_PLACES = [(9 * side, rise) for rise in RISES for side in (1, -1)]  # beside a point, in points of type
+BESIDE = 10  # points of type: a name that stands higher or lower is joined to its point by a line
+APART = 5  # pixels between two names side by side
+ROOMY = 13.5  # points of type: in lower rows the type is small
 BETTER = "times better than the baseline, log scale (right is better)"
 FASTER = BETTER.replace("better", "faster", 1)
 
@@ -69,7 +73,7 @@ class Point:
     x: float
     y: float
     error: float  # half the length of the line through it
-    name: str
+    name: str  # empty where none is to be written
 
 
 def figure(width: float = 6.4, height: float = 3.6, theme: str = "light") -> Figure:
@@ -143,25 +147,37 @@ def draw_bar(
     hollow: bool = False,
     note: str = "",
 ) -> None:
-    """A bar from the baseline's 1x to `ratio`, its interval, and the number to the right of all of it.
+    """A bar from the baseline's 1x to `ratio`, its interval, and the number to the right of both."""
+    draw_bare_bar(ax, row, ratio, ends, palette, colour, hollow)
+    draw_number(ax, row, max(*ends, ratio, 1.0), times(ratio), note, palette)
 
-    `ends` begins with the interval's; further ones are of what else stands in the row.
-    """
+
+def draw_bare_bar(
+    ax: Axes,
+    row: int,
+    ratio: float,
+    ends: Sequence[float],
+    palette: Palette,
+    colour: str = "",
+    hollow: bool = False,
+) -> None:
+    """A bar from the baseline's 1x to `ratio`, and its interval."""
     face = "none" if hollow else colour or palette.accent
     edge = palette.neutral if hollow else "none"
     ax.barh(row, ratio - 1, left=1, height=0.56, facecolor=face, edgecolor=edge, linewidth=1.2)
-    draw_interval(ax, row, ends[:2], palette)
-    draw_number(ax, row, max(*ends, ratio, 1.0), ratio, note, palette)
+    draw_interval(ax, row, ends, palette)
 
 
 def draw_interval(ax: Axes, row: int, ends: Sequence[float], palette: Palette) -> None:
-    """A thin line with an end at each side."""
-    ax.plot(ends, [row, row], "|-", color=palette.ink, lw=1.1, ms=7, mew=1.1, solid_capstyle="butt")
+    """A thin line with an end at each side, rimmed with paper: ink alone is too close to a bar in the dark."""
+    for colour, wider in ((palette.paper, 1.0), (palette.ink, 0.0)):
+        how: dict[str, Any] = {"lw": 1.1 + wider, "mew": 1.1 + wider, "ms": 7 + wider}
+        ax.plot(ends, [row, row], "|-", color=colour, solid_capstyle="butt", **how)
 
 
-def draw_number(ax: Axes, row: int, right: float, ratio: float, note: str, palette: Palette) -> None:
-    """`ratio` as text to the right of `right`, and a note after it."""
-    number = annotate(ax, times(ratio), (right, row), (7, 0), palette.ink, weight="bold", va="center")
+def draw_number(ax: Axes, row: int, right: float, words: str, note: str, palette: Palette) -> None:
+    """A number to the right of `right`, and a note after it."""
+    number = annotate(ax, words, (right, row), (7, 0), palette.ink, weight="bold", va="center")
     if note:
         ax.annotate(
             cut(note),
@@ -175,18 +191,38 @@ def draw_number(ax: Axes, row: int, right: float, ratio: float, note: str, palet
         )
 
 
+def draw_numbers(ax: Axes, ratios_by_row: Mapping[int, float], palette: Palette) -> None:
+    """The ratios in one column at the right edge, for rows where a number at the end would be a dot's."""
+    how: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "weight": "bold", "ha": "right", "va": "center"}
+    how["fontsize"] = type_of(ax, len(ratios_by_row))
+    for row, ratio in ratios_by_row.items():
+        annotate(ax, times(ratio), (1, row), (0, 0), palette.ink, **how)
+
+
 def name_rows(ax: Axes, labels: Sequence[str], palette: Palette) -> None:
     """Name the rows, the first at the top."""
     ax.set_yticks(range(len(labels)), labels=[cut(label) for label in labels], parse_math=False)
     ax.set_ylim(max(len(labels), 4) - 0.4, -0.6)  # the first at the top; few bars stay thin
-    ax.tick_params(axis="y", length=0, labelcolor=palette.ink)
+    ax.tick_params(axis="y", length=0, labelcolor=palette.ink, labelsize=type_of(ax, len(labels)))
 
 
-def dress_ratios(ax: Axes, palette: Palette, title: str, xlabel: str, least: float = 1.5) -> Axes:
-    """Log axis of ratios over a factor of at least `least`, the baseline marked, title at the left edge."""
+def type_of(ax: Axes, rows: int) -> str:
+    """The size of type that fits into so many rows."""
+    drawing = ax.get_figure(root=True)
+    height = 72 * drawing.get_figheight() * ax.get_position().height if drawing is not None else math.inf
+    return "medium" if height >= ROOMY * rows else "small"
+
+
+def dress_ratios(
+    ax: Axes, palette: Palette, title: str, xlabel: str, least: float = 1.5, room: float = 0.2
+) -> Axes:
+    """Log axis of ratios over a factor of at least `least`, the baseline marked, title at the left edge.
+
+    `room` is what stays free at the right, in lengths of what is drawn.
+    """
     low, high = _reach(ax, least)
     ax.set_xscale("log")
-    ax.set_xlim(low / (high / low) ** 0.03, high * (high / low) ** 0.2)
+    ax.set_xlim(low / (high / low) ** 0.03, high * (high / low) ** room)
     close = high / low < 2  # a log axis that short has its ticks where a plain one has them
     ax.xaxis.set_major_locator(MaxNLocator(6) if close else LogLocator(subs=tick_subs(high / low), numticks=20))
     ax.xaxis.set_minor_locator(NullLocator())
@@ -215,8 +251,15 @@ def entitle(ax: Axes, title: str, palette: Palette) -> Axes:
     drawing = ax.get_figure(root=True)
     broad = max(1.0, drawing.get_figwidth() / NARROW) if drawing is not None and len(drawing.axes) == 1 else 1.0
     longest = round(broad * LONGEST_TITLE)
-    lines = textwrap.wrap(printable(title), longest, max_lines=2, placeholder=" …", break_on_hyphens=False)
-    text = ax.set_title("\n".join(lines), loc="left", pad=12, color=palette.ink, parse_math=False)
+    whole = printable(title).replace(" %", "\N{NO-BREAK SPACE}%")
+    lines = textwrap.wrap(whole, longest, max_lines=2, placeholder=" …", break_on_hyphens=False)
+    text = ax.set_title(
+        "\n".join(lines).replace("\N{NO-BREAK SPACE}", " "),
+        loc="left",
+        pad=12,
+        color=palette.ink,
+        parse_math=False,
+    )
     text.set(fontsize="large", weight="bold")
     if drawing is not None and len(drawing.axes) == 1:  # alone: the title begins above the row labels
         text.set_transform(blended_transform_factory(drawing.transFigure, text.get_transform()))
@@ -237,38 +280,86 @@ def tick_subs(span: float) -> Sequence[float]:
     return (1, 1.5, 2, 3, 5, 7) if span < 12 else (1, 2, 5) if span < 200 else (1,)
 
 
-def name_points(
-    ax: Axes,
-    points: Sequence[Point],
-    lines: Sequence[float],
-    written: Sequence[Text],
-    palette: Palette,
-) -> None:
-    """Write each name beside its point, at the first place where it covers no name, point, line or text."""
+def name_points(ax: Axes, points: Sequence[Point], palette: Palette) -> None:
+    """Write each name beside its point where it covers no point, line or text; the first one chooses first.
+
+    To be called when all else is drawn, the title too. A name that finds no free place is left out.
+    """
     drawing = ax.get_figure(root=True)
     assert drawing is not None
     FigureCanvasAgg(drawing)
     with any_text():
         drawing.draw_without_rendering()
-        frame, to_pixels = ax.get_window_extent(), ax.transData.transform
-        ends = [to_pixels([(each.x, each.y - each.error), (each.x, each.y + each.error)]) for each in points]
-        taken = [Bbox.from_extents(low[0], low[1], high[0], high[1]).padded(6) for low, high in ends]
-        taken += [Bbox.from_bounds(frame.x0, to_pixels((1, line))[1] - 1, frame.width, 2) for line in lines]
-        taken += [text.get_window_extent() for text in written]
+        room = _room(ax, points)
         for point in points:
-            taken.append(_place_name(ax, point, taken, frame, palette))
+            if point.name:
+                _place_name(ax, point, room, palette)
 
 
-def _place_name(ax: Axes, point: Point, taken: Sequence[Bbox], frame: Bbox, palette: Palette) -> Bbox:
-    """Try the places from near to far; where none is free, the last is as good as any."""
+@dataclass(frozen=True)
+class _Room:
+    """What stands in a chart, in pixels; names are added as they find their place."""
+
+    frame: Bbox
+    points: list[Bbox]
+    texts: list[Bbox]
+    lines: list[Path]
+
+    def holds(self, box: Bbox) -> bool:
+        """The box is inside the frame and covers nothing."""
+        inside = self.frame.containsx(box.x0) and self.frame.containsx(box.x1)
+        inside = inside and self.frame.containsy(box.y0) and self.frame.containsy(box.y1)
+        covered = inside and box.count_overlaps([*self.points, *self.texts])
+        around = box.padded(2)  # a line is wider than its path
+        return (
+            inside and not covered and not any(line.intersects_bbox(around, filled=False) for line in self.lines)
+        )
+
+    def lets_pass(self, line: Path) -> bool:
+        """The line meets no text."""
+        return not any(line.intersects_bbox(box, filled=False) for box in self.texts)
+
+
+def _room(ax: Axes, points: Sequence[Point]) -> _Room:
+    """All that is drawn so far; `points` are those with a line of their error through them."""
+    ends = [
+        ax.transData.transform([(each.x, each.y - each.error), (each.x, each.y + each.error)]) for each in points
+    ]
+    lines = [line for line in ax.lines if line.get_linestyle() != "None"]
+    return _Room(
+        frame=ax.get_window_extent().frozen(),
+        points=[Bbox([low, high]).padded(6) for low, high in ends],
+        texts=[text.get_window_extent() for text in ax.texts],
+        lines=[line.get_transform().transform_path(line.get_path()) for line in lines],
+    )
+
+
+def _place_name(ax: Axes, point: Point, room: _Room, palette: Palette) -> None:
+    """Try the places from near to far; from afar, a thin line leads to the point."""
     text = annotate(ax, point.name, (point.x, point.y), (0, 0), palette.ink, va="center", fontsize="small")
+    at, beside = ax.transData.transform((point.x, point.y)), text.get_window_extent()
+    pixels = text.get_figure(root=True).dpi / 72  # of a point of type
     for dx, dy in NAME_PLACES:
-        text.set_position((dx, dy))
-        text.set_horizontalalignment("left" if dx > 0 else "right")
-        box: Bbox = text.get_window_extent()
-        if frame.x0 <= box.x0 and box.x1 <= frame.x1 and not any(box.overlaps(other) for other in taken):
-            break
-    return box
+        box = beside.translated(pixels * dx - (beside.width if dx < 0 else 0), pixels * dy)
+        leader = Path([at, at + (pixels * dx, pixels * dy)])
+        far = abs(dy) > BESIDE
+        if room.holds(box) and not (far and not room.lets_pass(leader)):
+            text.set(position=(dx, dy), ha="left" if dx > 0 else "right")
+            room.texts.append(box.padded(APART, 0))
+            if far:
+                room.lines.append(leader)
+                _lead(ax, point, (dx, dy), palette)
+            return
+    text.remove()
+
+
+def _lead(ax: Axes, point: Point, offset: tuple[float, float], palette: Palette) -> None:
+    """A thin line from the rim of a point to a name at `offset`, in points of type."""
+    drawing, length = ax.get_figure(root=True), math.hypot(*offset)
+    assert drawing is not None
+    ends = [[part / 72 * share for share in (5 / length, 1 - 2 / length)] for part in offset]  # inches
+    from_point = drawing.dpi_scale_trans + ScaledTranslation(point.x, point.y, cast(Any, ax.transData))
+    ax.add_artist(Line2D(*ends, color=palette.muted, lw=0.6, transform=from_point))
 
 
 def annotate(
@@ -291,6 +382,11 @@ def drawable(entry: Submission) -> bool:
     return isinstance(ratio, (int, float)) and math.isfinite(ratio) and ratio > 0
 
 
+def is_ranked(entry: Submission) -> bool:
+    """It counts; so does what does not say."""
+    return bool(entry.get("ranked", True))
+
+
 def ratio_of(entry: Submission) -> float:
     """Speedup over the baseline."""
     return float(entry["speedup_vs_baseline"])
@@ -300,6 +396,11 @@ def ends_of(entry: Submission) -> tuple[float, float]:
     """Both ends of the speedup's interval; the speedup itself where there is none."""
     low, high = entry.get("speedup_ci") or (ratio_of(entry), ratio_of(entry))
     return float(low), float(high)
+
+
+def reach_first(ends: Sequence[tuple[float, float]]) -> int:
+    """How many intervals, the best first, cannot be told from the first: that one and all that reach it."""
+    return sum(high >= ends[0][0] for _, high in ends)
 
 
 def name_of(entry: Submission) -> str:

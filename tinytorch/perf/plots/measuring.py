@@ -27,6 +27,7 @@ from tinytorch.perf.plots.easel import (
     name_points,
     name_rows,
     palette_of,
+    printable,
     seconds,
     seconds_unit,
     strip,
@@ -34,6 +35,7 @@ from tinytorch.perf.plots.easel import (
 )
 
 WILD = 3.0  # times the largest median: a run beyond it is held at the edge
+CLOSE = 1.02  # an interval whose ends are nearer than this factor is written with three decimals
 MOST_NAMED = 6  # points of a roofline: those that take the most time
 MOST_LAYERS = 14  # rows of a profile; the smallest of more are added up
 
@@ -164,13 +166,21 @@ def intervals(ax: Axes, estimates: Sequence[Mapping[str, Any]], truth: float | N
         colour = palette.down if missed else palette.accent
         ax.plot([low, high], [row, row], color=colour, lw=6, alpha=0.35, solid_capstyle="butt")
         ax.plot(each["ratio"], row, "o", ms=7, color=colour, mew=0)
-        draw_number(ax, row, max(high, each["ratio"], 1.0), each["ratio"], f"{low:.3g} to {high:.3g}", palette)
+        number, ends = _estimate(each["ratio"], low, high)
+        draw_number(ax, row, max(high, each["ratio"], 1.0), number, ends, palette)
     if truth is not None:
         ax.axvline(truth, color=palette.ink, lw=1.2, ls=(0, (5, 3)), zorder=1)
     name_rows(ax, [each["label"] for each in estimates], palette)
     caption = "ratio, log scale\ndot: estimate, band: where it may fall"
     caption += "" if truth is None else f"; dashed: the truth, {times(truth)}"
     return dress_ratios(ax, palette, _protocols_finding(estimates, truth), caption, least=1.1)
+
+
+def _estimate(ratio: float, low: float, high: float) -> tuple[str, str]:
+    """Number and interval in words, fine enough to tell the ends apart."""
+    if high / low < CLOSE:
+        return f"{ratio:.3f}x", f"{low:.3f} to {high:.3f}"
+    return times(ratio), f"{low:.3g} to {high:.3g}"
 
 
 def _protocols_finding(estimates: Sequence[Mapping[str, Any]], truth: float | None) -> str:
@@ -233,13 +243,13 @@ def _layer(row: Mapping[str, Any]) -> str:
     """Name and kind where both fit, else the end of the name, which tells layers apart."""
     name, kind = str(row["name"]), str(row["kind"])
     both = name if not kind or name == kind else f"{name} {kind}"
-    return (
-        both
-        if len(both) <= LONGEST_NAME
-        else name
-        if len(name) <= LONGEST_NAME
-        else f"…{name[1 - LONGEST_NAME :]}"
-    )
+    return both if len(both) <= LONGEST_NAME else _end_of(name)
+
+
+def _end_of(name: object) -> str:
+    """A layer's name as it fits: the end of a long one, which tells layers apart."""
+    line = printable(str(name))
+    return line if len(line) <= LONGEST_NAME else f"…{line[1 - LONGEST_NAME :]}"
 
 
 def _work(row: Mapping[str, Any]) -> str:
@@ -291,8 +301,9 @@ def roofline(
     shares = [speed / min(peak, x * bandwidth) for x, speed in zip(xs, speeds, strict=True)]
     entitle(ax, _roofline_finding([each["label"] for each in drawn], shares), palette)
     longest = sorted(range(len(drawn)), key=lambda place: -drawn[place]["time_s"])[:MOST_NAMED]
-    marks = [Point(xs[place], speeds[place], 0.0, cut(drawn[place]["label"])) for place in longest]
-    name_points(ax, marks, [], list(ax.texts), palette)
+    others = [place for place in range(len(drawn)) if place not in longest]
+    marks = [Point(xs[place], speeds[place], 0.0, _end_of(drawn[place]["label"])) for place in longest]
+    name_points(ax, marks + [Point(xs[place], speeds[place], 0.0, "") for place in others], palette)
     return ax
 
 
@@ -305,18 +316,20 @@ def _draw_roof(
     low, high = min([ridge / 8, *xs]) / 2, max([ridge * 8, *xs]) * 2
     ax.plot([low, ridge, high], [low * bandwidth, peak, peak], color=palette.ink, lw=1.6)
     ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(min([low * bandwidth, *speeds]) / 2, peak * 3))
-    _dress_roofline(ax, machine, (low, high), palette)
+    _dress_roofline(ax, bandwidth, (low, high), palette)
+    right = high / (high / low) ** 0.35  # from here on the peak's name would lie on a point
+    above = [y for x, y in zip(xs, speeds, strict=True) if x > right and y > 0.8 * peak]
+    at, rise = (high, max([peak, *above])), 7 if above else 4
+    annotate(ax, f"peak {peak:.3g} GFLOP/s", at, (-2, rise), palette.muted, ha="right", fontsize="small")
 
 
-def _dress_roofline(ax: Axes, machine: tuple[float, float], ends: tuple[float, float], palette: Palette) -> None:
-    peak, bandwidth = machine
+def _dress_roofline(ax: Axes, bandwidth: float, ends: tuple[float, float], palette: Palette) -> None:
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(LogLocator(numticks=12))
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.grid(color=palette.grid, lw=0.7)
     how: dict[str, Any] = {"fontsize": "small"}
-    annotate(ax, f"peak {peak:.3g} GFLOP/s", (ends[1], peak), (-2, 4), palette.muted, ha="right", **how)
     x, y = 1.2 * ends[0], 1.5 * ends[0] * bandwidth  # a little above the line, and as steep
     how |= {"rotation": math.degrees(math.atan2(y, x)), "rotation_mode": "anchor", "transform_rotates_text": True}
     ax.text(x, y, f"memory {bandwidth:.3g} GB/s", color=palette.muted, parse_math=False, **how)
@@ -328,5 +341,5 @@ def _roofline_finding(labels: Sequence[str], shares: Sequence[float]) -> str:
         return "no arithmetic to place under the roof"
     share, label = max(zip(shares, labels, strict=True))
     worst, last = min(zip(shares, labels, strict=True))
-    first = f"{cut(label)} reaches {_percent(share)} of what the machine allows"
-    return first if len(labels) == 1 else f"{first}, {cut(last)} {_percent(worst)}"
+    first = f"{_end_of(label)} reaches {_percent(share)} of what the machine allows"
+    return first if len(labels) == 1 else f"{first}, {_end_of(last)} {_percent(worst)}"

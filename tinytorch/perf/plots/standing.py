@@ -20,21 +20,24 @@ from tinytorch.perf.plots.easel import (
     drawable,
     ends_of,
     entitle,
+    is_ranked,
     name_of,
     palette_of,
     ratio_of,
+    reach_first,
     strip,
     tick_subs,
     times,
 )
 
 RULE = 0.7  # weight of speed by the rule of the course
+CROWD = 30  # lines from which on they grow thinner
 MOST_LINES = 5  # named at their right end; the others are thin and neutral
 
 
 def lead_changes(submissions: Sequence[Submission]) -> list[tuple[float, Submission]]:
     """Who has the highest composite from which weight of speed on: (0.0, first), then each change of the lead."""
-    lines = [entry for entry in submissions if drawable(entry) and entry.get("ranked", True)]
+    lines = [entry for entry in submissions if drawable(entry) and is_ranked(entry)]
     if not lines:
         return []
     leader, weight = max(lines, key=lambda each: (_innovation(each), ratio_of(each))), 0.0
@@ -78,17 +81,15 @@ def composite_weight(ax: Axes, submissions: Sequence[Submission], weight: float 
         weight: marked by a line, the rule's 0.7 if nothing else is asked for.
     """
     palette, changes = palette_of(ax), lead_changes(submissions)
-    lines = [entry for entry in submissions if drawable(entry) and entry.get("ranked", True)]
+    lines = [entry for entry in submissions if drawable(entry) and is_ranked(entry)]
     lines.sort(key=lambda each: _composite(each, weight), reverse=True)
     leaders = [id(leader) for _, leader in changes]
     named = sorted(lines, key=lambda each: id(each) not in leaders)[: max(MOST_LINES, len(leaders))]
     for entry in lines:
-        leads = id(entry) in leaders
-        colour, width = (palette.accent, 2.2) if leads else (palette.neutral, 1.0)
-        ax.plot([0, 1], [_innovation(entry), ratio_of(entry)], color=colour, lw=width)
+        _draw_line(ax, entry, id(entry) in leaders, min(1.0, CROWD / len(lines)), palette)
     for crossing, leader in changes[1:]:
         height = _composite(leader, crossing)
-        ax.plot(crossing, height, "o", ms=8, mfc=palette.paper, mec=palette.ink, mew=1.4)
+        ax.plot(crossing, height, "o", ms=8, mfc=palette.paper, mec=palette.ink, mew=1.4, zorder=3)
         annotate(ax, f"{crossing:.2f}", (crossing, height), (0, 9), palette.ink, ha="center", weight="bold")
     ax.axvline(weight, color=palette.ink, lw=1.1, ls=(0, (5, 3)), zorder=1)
     ax.set_xlim(0, 1)
@@ -97,16 +98,30 @@ def composite_weight(ax: Axes, submissions: Sequence[Submission], weight: float 
     ax.grid(axis="y", color=palette.grid, lw=0.7)
     words = "rule of the course" if weight == RULE else "marked"
     strip(ax, palette, f"weight of speed, the rest is innovation; dashed: {weight:.2f}, {words}", "composite")
-    return entitle(ax, _weight_finding(changes), palette)
+    alike = reach_first([_ends_at(entry, weight) for entry in lines]) if lines else 1
+    tied = f"; at {weight:.2f}, {alike} not told apart" if alike > 1 else ""
+    return entitle(ax, f"{_weight_finding(changes)}{tied}", palette)
+
+
+def _draw_line(ax: Axes, entry: Submission, leads: bool, thin: float, palette: Palette) -> None:
+    """From innovation to speed; who leads anywhere lies over the others."""
+    colour, width, above = (palette.accent, 2.2, 2.5) if leads else (palette.neutral, thin, 2.0)
+    ax.plot([0, 1], [_innovation(entry), ratio_of(entry)], color=colour, lw=width, zorder=above)
+
+
+def _ends_at(entry: Submission, weight: float) -> tuple[float, float]:
+    """The composite's interval: that of the speedup, shrunk by the weight; innovation has none."""
+    low, high = (_innovation(entry) + weight * (end - _innovation(entry)) for end in ends_of(entry))
+    return low, high
 
 
 def _name_ends(ax: Axes, entries: Sequence[Submission], palette: Palette) -> None:
-    """Names at the right end of the lines, moved apart where two would touch."""
+    """Names at the right end of the lines, the lower one moved down where two would touch."""
     bottom, top = ax.get_ylim()
     least = (top - bottom) / 16  # a line of small type
-    place = -math.inf
-    for entry in sorted(entries, key=ratio_of):
-        place = max(place + least, ratio_of(entry))
+    place = math.inf
+    for entry in sorted(entries, key=ratio_of, reverse=True):
+        place = min(place - least, ratio_of(entry))
         ends = {
             "xycoords": ax.get_yaxis_transform(),
             "va": "center",
@@ -120,8 +135,10 @@ def _weight_finding(changes: Sequence[tuple[float, Submission]]) -> str:
     if not changes:
         return "no ranked entry"
     if len(changes) == 1:
-        return f"{name_of(changes[0][1])} wins at every weight"
-    parts = [f"{name_of(leader)} wins up to {end:.2f}" for (_, leader), (end, _) in pairwise(changes)]
+        return f"{name_of(changes[0][1])} scores highest at every weight"
+    (first, *others) = [(name_of(leader), end) for (_, leader), (end, _) in pairwise(changes)]
+    parts = [f"{first[0]} scores highest up to {first[1]:.2f}"]
+    parts += [f"{name} up to {end:.2f}" for name, end in others]
     return ", ".join([*parts, f"then {name_of(changes[-1][1])}"])
 
 
@@ -136,7 +153,7 @@ def progress(ax: Axes, submissions: Sequence[Submission]) -> Axes:
     palette = palette_of(ax)
     entries = [entry for entry in submissions if drawable(entry)]
     numbers = list(range(1, len(entries) + 1))
-    counted = [ratio_of(entry) if entry.get("ranked", True) else 0.0 for entry in entries]
+    counted = [ratio_of(entry) if is_ranked(entry) else 0.0 for entry in entries]
     best = [each or math.nan for each in accumulate(counted, max)]
     ax.step(
         [*numbers, *(each + 0.5 for each in numbers[-1:])],
@@ -146,11 +163,11 @@ def progress(ax: Axes, submissions: Sequence[Submission]) -> Axes:
         lw=2,
     )
     for number, entry in zip(numbers, entries, strict=True):
-        face = palette.accent if entry.get("ranked", True) else palette.paper
+        face = palette.accent if is_ranked(entry) else palette.paper
         ax.plot([number] * 2, ends_of(entry), color=palette.ink, lw=1.1)
         ax.plot(number, ratio_of(entry), "o", ms=7, color=palette.accent, mfc=face, mew=1.3)
     _dress_progress(ax, palette)
-    hollow = "" if all(entry.get("ranked", True) for entry in entries) else "; hollow: not ranked"
+    hollow = "" if all(is_ranked(entry) for entry in entries) else "; hollow: not ranked"
     strip(
         ax,
         palette,
