@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autograder.referee import jail, sandbox
+from autograder.referee import jail, kernels, sandbox
 from autograder.referee.levels import LAYERS_OF, LevelError, find_level, self_test
 from autograder.referee.sandbox import LAYERS, ROOT, Setup, WorkerError, workers
 
@@ -140,6 +141,35 @@ def test_a_stopped_worker_does_nothing():
     with workers(Setup(busy + PLAIN, {})) as (worker,):
         worker.pause()
         assert comes_to_rest(worker)
+
+
+def folder_with_data(root):
+    """A system's folder with packages in it, and a link that leads to them: (the folder, what is hidden)."""
+    data = root / "usr" / "lib" / "packages" / "files"
+    data.mkdir(parents=True)
+    (data / "digits.npz").touch()
+    (data.parent / "code.py").touch()
+    (root / "usr" / "lib64").symlink_to("lib")
+    (root / "usr" / "include").mkdir()
+    return root / "usr", data
+
+
+def test_the_compiler_may_read_everything_but_the_data(tmp_path):
+    system, data = folder_with_data(tmp_path)
+    found = set(kernels.readable([str(system), str(system / "lib64")], data))
+    assert found == {str(data.parent / "code.py"), str(system / "include")}
+    assert kernels.readable([str(system)], tmp_path / "elsewhere") == [str(system)]
+
+
+INCBIN = '__asm__(".section .rodata\\n.incbin \\"%s\\"\\n.text"); int first(void) { return 1; }'
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs a C compiler")
+def test_a_kernel_cannot_carry_the_data_away(tmp_path):
+    data = next(path for path in sorted(sandbox.FILES.iterdir()) if path.is_file())
+    assert kernels.compile_kernel(INCBIN % shutil.which("gcc"), tmp_path / "may").is_file()
+    with pytest.raises(WorkerError, match="does not compile"):
+        kernels.compile_kernel(INCBIN % data, tmp_path / "may_not")
 
 
 # In each: must it be denied, and the call. Some calls are denied with some arguments only.
