@@ -21,13 +21,19 @@ TRUNCATE = 1 << 14
 FILE_RIGHTS = 1 | 2 | 4 | TRUNCATE  # what can be granted on a file: execute, write, read, truncate
 WRITING = 2 | 4 | 8 | 1 << 5 | 1 << 8  # write, read, list, remove and make files
 
-# System calls that no model needs: processes, network, other processes' memory, namespaces, clocks, priorities.
+# System calls that no model needs: processes, network, other processes' memory, namespaces, clocks, priorities,
+# and what outlives a process (memory, messages and semaphores of System V, queues of POSIX).
 DENIED = {  # name: number on (x86-64, arm64)
     "execve": (59, 221), "execveat": (322, 281), "fork": (57, None), "vfork": (58, None), "clone3": (435, 435),
     "socket": (41, 198), "socketpair": (53, 199), "connect": (42, 203), "bind": (49, 200),
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "kcmp": (312, 272),
     "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "pidfd_open": (434, 434),
     "pidfd_getfd": (438, 438), "pidfd_send_signal": (424, 424),
+    "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240), "process_madvise": (440, 440),
+    "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195),
+    "msgget": (68, 186), "msgsnd": (69, 189), "msgrcv": (70, 188), "msgctl": (71, 187),
+    "semget": (64, 190), "semop": (65, 193), "semctl": (66, 191), "semtimedop": (220, 192),
+    "mq_open": (240, 180), "mq_unlink": (241, 181),
     "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51),
     "setns": (308, 268), "unshare": (272, 97), "open_by_handle_at": (304, 265),
     "bpf": (321, 280), "perf_event_open": (298, 241), "userfaultfd": (323, 282), "personality": (135, 92),
@@ -38,6 +44,12 @@ DENIED = {  # name: number on (x86-64, arm64)
     "sched_setaffinity": (203, 122), "sched_setscheduler": (144, 119), "sched_setattr": (314, 274),
     "setpriority": (141, 140), "ioprio_set": (251, 30), "prlimit64": (302, 261), "setrlimit": (160, 164),
 }  # fmt: skip
+# System calls that models need, but not so. name: (number on (x86-64, arm64), which argument, its denied values)
+DENIED_SO = {
+    "fcntl": ((72, 25), 1, (8, 10, 15)),  # F_SETOWN, F_SETSIG, F_SETOWN_EX: signals to another process
+    "madvise": ((28, 233), 2, (8, 20, 21)),  # MADV_FREE, _COLD, _PAGEOUT: pages look as if nobody had used them
+    "prctl": ((157, 167), 0, (4, 35, 41)),  # PR_SET_DUMPABLE, _MM, _THP_DISABLE: how its memory is seen
+}
 CLONE, CLONE_THREAD = (56, 220), 0x10000
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column above, AUDIT_ARCH
 X32_NUMBERS = 0x40000000  # a second table of system calls on x86-64
@@ -116,7 +128,8 @@ def _allow(libc: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
 
 
 def seccomp(allowed: Collection[str] = ()) -> None:
-    """From now on the system calls in DENIED fail with EPERM, but for those `allowed`; threads may be made.
+    """From now on the system calls in DENIED and DENIED_SO fail with EPERM, but for those of DENIED that are
+    `allowed`; threads may be made.
 
     Raises:
         JailError: another machine than x86-64 or arm64, or the kernel refuses.
@@ -158,6 +171,13 @@ def _program(allowed: Collection[str]) -> Iterable[bytes]:
             yield instruction(equal, 0, 1, number)
             # clone3 hides its flags in memory: without it glibc falls back to clone, whose flags can be seen.
             yield instruction(answer, 0, 0, error | (errno.ENOSYS if name == "clone3" else errno.EPERM))
+    for numbers, argument, values in DENIED_SO.values():
+        yield instruction(equal, 0, 2 + 2 * len(values), numbers[column])
+        yield instruction(load, 0, 0, 16 + 8 * argument)  # its lower half: all of these are ints
+        for value in values:
+            yield instruction(equal, 0, 1, value)
+            yield instruction(answer, 0, 0, error | errno.EPERM)
+        yield instruction(answer, 0, 0, allow)
     if "fork" not in allowed:
         yield instruction(equal, 0, 3, CLONE[column])
         yield instruction(load, 0, 0, 16)  # its flags

@@ -11,10 +11,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from autograder.referee import jail
-from autograder.referee.sandbox import WorkerError, import_path, printable
+from autograder.referee.sandbox import WorkerError, all_but, import_path, printable
+from tinytorch.perf.workloads.archive import FILES
 
 FLAGS = ("-O3", "-march=x86-64-v3", "-shared", "-fPIC", "-std=c11")
 COMPILE_S = 60.0
@@ -28,6 +30,7 @@ ALLOWED = (
     "tkill",
     "tgkill",
 )  # gcc starts cc1, as and ld
+SYSTEM = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/dev/null")
 COMPILE = (
     "import sys; sys.path[:0] = sys.argv[1].split(chr(10)); "
     "from autograder.referee.kernels import compile_inside; compile_inside(*sys.argv[2:])"
@@ -69,11 +72,22 @@ def compile_kernel(source: str, folder: Path) -> Path:
     return library
 
 
+def readable(system: Iterable[str] = SYSTEM, hidden: Path = FILES) -> list[str]:
+    """What the compiler may read: everything under `system` but `hidden`, where the packages lie among it.
+
+    The assembler puts any file that it can read into a library (.incbin), and so into the entry's hands. Links are
+    followed before, since Landlock grants what a link leads to: /lib is /usr/lib.
+    """
+    hidden = hidden.resolve()
+    parts = [Path(part).resolve() for path in system for part in all_but(Path(path).resolve(), hidden)]
+    return list(dict.fromkeys(str(part) for part in parts if not hidden.is_relative_to(part)))
+
+
 def compile_inside(compiler: str, folder: str) -> None:
-    """Replace this process by the compiler, locked into `folder` and the system's own files."""
+    """Replace this process by the compiler, locked into `folder` and what is `readable`."""
     try:
         jail.limit(2 << 30, 30, 32 << 20)
-        jail.landlock(("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/dev/null"), (folder, "/dev/null"))
+        jail.landlock(readable(), (folder, "/dev/null"))
         jail.seccomp(ALLOWED)
     except jail.JailError:
         if sys.platform == "linux":

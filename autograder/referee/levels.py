@@ -29,6 +29,15 @@ except OSError as error:
     assert error.errno == errno.ENOENT
 """
 
+# What is made so outlives the process, and so it is taken away again where it could be made.
+SYSTEM_V = """
+import ctypes
+system = ctypes.CDLL(None)
+made = system.shmget(0, 4096, 0o1600)
+assert made >= 0
+system.shmctl(made, 0, None)
+"""
+
 # name of a control: (the layer it proves, or "" where it must succeed; the line that tries it)
 CONTROLS = {
     "import the library": ("", "import tinytorch.core.models"),
@@ -45,6 +54,7 @@ CONTROLS = {
     "fork": ("seccomp", "import os; os.fork() or os._exit(0)"),
     "run a program": ("seccomp", EXEC),
     "signal the referee": ("seccomp", "import os; os.kill(os.getppid(), 0)"),
+    "make shared memory of System V": ("seccomp", SYSTEM_V),
     "choose its own core": ("seccomp", "import os; os.sched_setaffinity(0, os.sched_getaffinity(0))"),
     "be known by its number outside": ("bubblewrap", "import os; assert os.getpid() == OUTSIDE"),
     "be the user who started it": ("bubblewrap", "import os; assert os.getuid() != 65534"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import platform
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -11,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autograder.referee import sandbox
+from autograder.referee import jail, kernels, sandbox
 from autograder.referee.levels import LAYERS_OF, LevelError, find_level, self_test
 from autograder.referee.sandbox import LAYERS, ROOT, Setup, WorkerError, workers
 
@@ -139,3 +141,76 @@ def test_a_stopped_worker_does_nothing():
     with workers(Setup(busy + PLAIN, {})) as (worker,):
         worker.pause()
         assert comes_to_rest(worker)
+
+
+def folder_with_data(root):
+    """A system's folder with packages in it, and a link that leads to them: (the folder, what is hidden)."""
+    data = root / "usr" / "lib" / "packages" / "files"
+    data.mkdir(parents=True)
+    (data / "digits.npz").touch()
+    (data.parent / "code.py").touch()
+    (root / "usr" / "lib64").symlink_to("lib")
+    (root / "usr" / "include").mkdir()
+    return root / "usr", data
+
+
+def test_the_compiler_may_read_everything_but_the_data(tmp_path):
+    system, data = folder_with_data(tmp_path)
+    found = set(kernels.readable([str(system), str(system / "lib64")], data))
+    assert found == {str(data.parent / "code.py"), str(system / "include")}
+    assert kernels.readable([str(system)], tmp_path / "elsewhere") == [str(system)]
+
+
+INCBIN = '__asm__(".section .rodata\\n.incbin \\"%s\\"\\n.text"); int first(void) { return 1; }'
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs a C compiler")
+def test_a_kernel_cannot_carry_the_data_away(tmp_path):
+    data = next(path for path in sorted(sandbox.FILES.iterdir()) if path.is_file())
+    assert kernels.compile_kernel(INCBIN % shutil.which("gcc"), tmp_path / "may").is_file()
+    with pytest.raises(WorkerError, match="does not compile"):
+        kernels.compile_kernel(INCBIN % data, tmp_path / "may_not")
+
+
+# In each: must it be denied, and the call. Some calls are denied with some arguments only.
+DENIED_SO = """
+import ctypes, errno, mmap
+system = ctypes.CDLL(None, use_errno=True)
+page = mmap.mmap(-1, 4096)
+place = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(page)))
+
+def denied(call, *given):
+    return getattr(system, call)(*given) == -1 and ctypes.get_errno() == errno.EPERM
+
+WRONG = [each for each in [%s] if not (denied(*each[1:]) == each[0])]
+"""
+
+
+def wrong_in_a_worker(tried):
+    """How many of the calls come out otherwise than they must, behind the walls of level 2."""
+    source = DENIED_SO % ", ".join(tried) + PLAIN.replace(
+        "inputs[:, :10] * 1.0", "inputs[:, :10] * 0.0 + len(WRONG)"
+    )
+    with workers(Setup(source, {}, layers=LAYERS_OF[2])) as (worker,):
+        (answer,), _ = worker.call(sandbox.protocol.PREDICT, (ONES,), [(2, 10)])
+    return answer[0, 0]
+
+
+FREE, COLD, PAGEOUT, DONTNEED, SET_OWNER, SET_SIGNAL, SET_DUMPABLE, GET_FLAGS = 8, 20, 21, 4, 8, 10, 4, 3
+
+
+def test_calls_are_denied_by_their_arguments():
+    tried = [f"(True, 'madvise', place, 4096, {advice})" for advice in (FREE, COLD, PAGEOUT)]
+    tried += [f"(True, 'fcntl', 0, {command}, 1)" for command in (SET_OWNER, SET_SIGNAL, 15)]
+    tried += [f"(True, 'prctl', {option}, 0, 0, 0, 0)" for option in (SET_DUMPABLE, 35, 41)]
+    tried += [f"(False, 'fcntl', 0, {GET_FLAGS})"]
+    tried += [f"(False, 'madvise', place, 4096, {DONTNEED})", "(False, 'prctl', 3, 0, 0, 0, 0)"]
+    assert wrong_in_a_worker(tried) == 0
+
+
+def test_nothing_of_system_v_can_be_made_or_used():
+    calls = ["shmget", "shmat", "shmctl", "msgget", "msgsnd", "msgrcv", "msgctl", "semget", "semop", "semctl"]
+    calls += ["semtimedop", "mq_open", "mq_unlink", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"]
+    column = jail.MACHINES[platform.machine()][0]
+    tried = [f"(True, 'syscall', {jail.DENIED[call][column]}, 0, 0, 0, 0, 0)" for call in calls]
+    assert wrong_in_a_worker(tried) == 0
