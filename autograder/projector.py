@@ -3,8 +3,8 @@
     python -m autograder projector board.sqlite              official results, on http://127.0.0.1:8765
 
 The server only reads; what is shown (event, board, page, frozen or not) stands in the address of the page, so
-that a reload changes nothing. Keys: F freeze, R reveal from the last place up, arrows for pages, E event, B board,
-A turns the pages. Does not: measure, rank or store.
+that a reload changes nothing. Keys: F freeze, R reveal from the last place up, Backspace back, arrows for pages,
+E event, B board, A turns the pages. Does not: measure, rank or store.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from tinytorch.perf.records import Leaderboard
 from tinytorch.perf.workloads.events import EVENTS
 
 ROWS = 10  # as many as can be read from the last row of a lecture hall
+BOARDS = ("event", *METRICS)  # who wins the event, and the three of the notebook
+START = "start"  # of a reveal: all but the first ROWS places
 HOST, PORT = "127.0.0.1", 8765
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'; base-uri 'none'; "
@@ -44,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("store", help="path of the store, or a database URL")
     parser.add_argument("--practice", action="store_true", help="the teams' own results instead of official ones")
     parser.add_argument("--division", choices=("closed", "open"), help="one division only (default: both)")
+    parser.add_argument(
+        "--reveal", action="store_true", help="begin with the ceremony: the first places are hidden, R shows them"
+    )
     parser.add_argument("--rows", type=int, default=ROWS, metavar="N", help=f"rows of a page (default: {ROWS})")
     parser.add_argument("--port", type=int, default=PORT, metavar="N", help=f"0: any free one (default: {PORT})")
 
@@ -51,14 +56,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     with server_of(options) as server:
-        print(
-            f"http://{HOST}:{server.server_port}/ follows {options.store}; F11 for the whole screen, Ctrl-C ends"
-        )
+        page = f"http://{HOST}:{server.server_port}/{beginning(options)}"
+        print(f"{page} follows {options.store}; F11 for the whole screen, Ctrl-C ends")
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             print()
     return 0
+
+
+def beginning(options: argparse.Namespace) -> str:
+    """What the address ends with: nothing, or a ceremony over what is stored by now."""
+    if not options.reveal:
+        return ""
+    feed = Feed(stored(options.store), "official")
+    feed.refresh()
+    return f"#until={feed.last_id()}&reveal={START}"
 
 
 def server_of(options: argparse.Namespace) -> ThreadingHTTPServer:
@@ -86,16 +99,17 @@ class Wish:
     metric: str
     page: int  # from 0
     until: int | None  # frozen: nothing with a higher id is shown
-    reveal: int | None  # this many places, from the last one up
+    reveal: int | str | None  # this many places, from the last one up, or START
 
 
 def wish_of(query: str) -> Wish:
     """Read an address. Raises ProjectorError."""
     given = {name: values[-1] for name, values in parse_qs(query).items()}
-    event, metric = given.get("event", next(iter(EVENTS))), given.get("metric", METRICS[0])
-    if event not in EVENTS or metric not in METRICS:
+    event, metric = given.get("event", next(iter(EVENTS))), given.get("metric", BOARDS[0])
+    if event not in EVENTS or metric not in BOARDS:
         raise ProjectorError("no such event or board")
-    page, until, reveal = (_count(given.get(name)) for name in ("page", "until", "reveal"))
+    page, until = (_count(given.get(name)) for name in ("page", "until"))
+    reveal = START if given.get("reveal") == START else _count(given.get("reveal"))
     return Wish(event, metric, page or 0, until, reveal)
 
 
@@ -118,6 +132,11 @@ class Screen:
     def __post_init__(self) -> None:
         self._lock = threading.Lock()  # a browser asks in several threads
 
+    def _what(self) -> str:
+        """Whose results these are, where they are not all official ones."""
+        words = ["practice"] if self.feed.mode == "practice" else []
+        return ", ".join([*words, *([f"{self.division} division"] if self.division else [])])
+
     def show(self, wish: Wish) -> dict[str, Any]:
         """One page as HTML, and what the keys need to know."""
         with self._lock:
@@ -127,14 +146,17 @@ class Screen:
             newer = 0 if wish.until is None else len(self.feed.entries(wish.event, self.division)) - len(entries)
         board = board_of(make_leaderboard, wish.event, wish.metric, entries)
         teams = len(board.standings)
-        shown = _revealed(board, wish.reveal)
+        places = max(0, teams - self.rows) if isinstance(wish.reveal, str) else wish.reveal
+        shown = _revealed(board, places)
         pages = max(1, -(-len(shown.standings) // self.rows))
         page = min(wish.page, pages - 1)
         part = shown.standings[page * self.rows : (page + 1) * self.rows]
-        seen = replace(shown, standings=part, unranked=(), notes=())
+        html = board_html(replace(shown, standings=part, unranked=(), notes=()), style=False)
+        if places is not None and teams:
+            html = html.replace("No ranked entry yet.", "Nothing revealed yet.")
         return {
-            "html": board_html(seen, style=False), "last": last, "newer": newer, "teams": teams, "page": page,
-            "pages": pages, "rows": self.rows, "checked": f"{datetime.now():%H:%M:%S}",
+            "html": html, "what": self._what(), "reveal": places, "last": last, "newer": newer, "teams": teams,
+            "page": page, "pages": pages, "rows": self.rows, "checked": f"{datetime.now():%H:%M:%S}",
         }  # fmt: skip
 
 
@@ -230,7 +252,7 @@ PAGE = f"""<!DOCTYPE html>
 
 SCRIPT = (
     f"""'use strict'
-const events = {_TITLES}, metrics = {json.dumps(METRICS)}
+const events = {_TITLES}, metrics = {json.dumps(BOARDS)}
 """
     + """
 const LOOK_MS = 1000, TURN_MS = 10000
@@ -248,13 +270,15 @@ const ask = change => {
 const after = (list, item) => list[(list.indexOf(item) + 1) % list.length]
 
 function tell(answer) {
-  const {until, reveal} = wish(), frozen = until !== undefined
+  const {until} = wish(), {reveal, teams} = answer, frozen = until !== undefined
   document.body.dataset.state = frozen ? 'frozen' : 'live'
   let words = `live, checked at ${answer.checked}`
   if (frozen) words = `frozen; ${answer.newer} newer result${answer.newer === 1 ? '' : 's'}`
-  const places = Math.min(reveal, answer.teams)
-  if (reveal !== undefined) words = `${places} of ${answer.teams} places revealed, R for the next`
-  else if (answer.pages > 1) words += `; page ${answer.page + 1} of ${answer.pages}, ${answer.teams} teams`
+  if (reveal !== null && reveal >= teams) words = `all ${teams} places revealed, F goes live`
+  else if (reveal !== null) words = `${reveal} of ${teams} places revealed, R for the next`
+  else if (answer.pages > 1) words += `; page ${answer.page + 1} of ${answer.pages}, ${teams} teams`
+  if (turning) words += `; turning every ${TURN_MS / 1000} s`
+  if (answer.what) words = `${answer.what}; ${words}`
   document.getElementById('state').textContent = words
 }
 
@@ -270,23 +294,26 @@ async function look() {
   }
 }
 
+const revealing = () => wish().reveal !== undefined
+const other = change => ask({...change, page: 0, reveal: revealing() ? 'start' : null})
 const turn = step => seen && ask({page: (seen.page + step + seen.pages) % seen.pages})
 const keys = {
-  e: () => ask({event: after(names, wish().event), page: 0, reveal: wish().reveal === undefined ? null : 0}),
-  b: () => ask({metric: after(metrics, wish().metric), page: 0, reveal: wish().reveal === undefined ? null : 0}),
+  e: () => other({event: after(names, wish().event)}),
+  b: () => other({metric: after(metrics, wish().metric)}),
   f: () => ask(wish().until === undefined ? {until: seen.last} : {until: null, reveal: null, page: 0}),
   r: () => {
-    const {reveal} = wish()
-    if (reveal === undefined) ask({until: seen.last, reveal: Math.max(0, seen.teams - seen.rows), page: 0})
-    else if (Number(reveal) < seen.teams) ask({reveal: Number(reveal) + 1})
-    else ask({until: null, reveal: null})
+    if (!revealing()) ask({until: seen.last, reveal: 'start', page: 0})
+    else if (seen.reveal < seen.teams) ask({reveal: seen.reveal + 1})
   },
+  Backspace: () => revealing() && seen.reveal > 0 && ask({reveal: Math.min(seen.reveal, seen.teams) - 1}),
   a: () => { turning = turning ? clearInterval(turning) : setInterval(() => turn(1), TURN_MS) },
   ArrowLeft: () => turn(-1),
   ArrowRight: () => turn(1),
 }
 const press = key => { const act = keys[key.length === 1 ? key.toLowerCase() : key]; if (act && seen) act() }
-addEventListener('keydown', event => { if (!event.ctrlKey && !event.metaKey && !event.altKey) press(event.key) })
+addEventListener('keydown', event => {
+  if (!event.ctrlKey && !event.metaKey && !event.altKey && !event.repeat) press(event.key)
+})
 for (const button of document.querySelectorAll('[data-key]'))
   button.addEventListener('click', () => press(button.dataset.key))
 addEventListener('hashchange', look)

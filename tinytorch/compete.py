@@ -260,7 +260,7 @@ def charts(event: Event, entries: Sequence[Submission], winners: Leaderboard) ->
     drawn = [plots.figure(6.2, 3.6) for _ in range(2)]
     plots.speedups(drawn[0].subplots(), entries, event.title, speed_cases(event))
     plots.quality_against_speed(drawn[1].subplots(), entries, event.title)
-    words = ["speedup of every entry", "quality against speed, with the floor"]
+    words = ["speedups", "quality against speed, with the floor"]
     if event.rule == "balance":
         drawn.append(plots.figure(6.2, 4.4))
         plots.balance(drawn[-1].subplots(), [row.submission for row in winners.standings], event.title)

@@ -66,7 +66,7 @@ def _in_match_bytes(worker: Worker, inputs: np.ndarray) -> tuple[int, np.ndarray
     """
     (_, anyway, _), (grown, kept, answers) = (_seen(worker, each) for each in (inputs[:1], inputs))
     used_again = max(0, kept - min(anyway, MOST_USED_ANYWAY_BYTES))
-    return grown + used_again - 2 * inputs.nbytes - answers.nbytes - MATCH_NOISE_BYTES, answers
+    return grown + used_again - inputs.nbytes - answers.nbytes - MATCH_NOISE_BYTES, answers
 
 
 def _seen(worker: Worker, inputs: np.ndarray) -> tuple[int, int, np.ndarray]:
@@ -117,7 +117,9 @@ def _marks_set_back(worker: Worker) -> Pages:
     """No page counts as used, and the high-water mark is what is resident now."""
     if Path("/proc/self/clear_refs").exists():
         with _living(worker):
-            for mark in ("1", "5"):  # of clear_refs in proc(5): pages used; the high-water mark
+            # Of clear_refs in proc(5): pages used; pages written to, which makes the processor forget megabytes
+            # that it knows and would not mark again; the high-water mark.
+            for mark in ("1", "4", "5"):
                 Path(f"/proc/{worker.pid}/clear_refs").write_text(mark, encoding="ascii")
     return _pages(worker)
 

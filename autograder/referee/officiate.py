@@ -22,11 +22,11 @@ import numpy as np
 
 from autograder.referee import laws
 from autograder.referee.answers import answers_of, coarse, problems_of_a_kind, problems_on_new_text, some_of
-from autograder.referee.inputs import SPLIT, Source
+from autograder.referee.inputs import Source
 from autograder.referee.interventions import Found, as_it_is, innovation_of
 from autograder.referee.kernels import compile_kernel
 from autograder.referee.levels import Level, level_here
-from autograder.referee.memory import memory_setup, peak_memory
+from autograder.referee.memory import memory_and_answers, memory_setup
 from autograder.referee.players import Court, Player
 from autograder.referee.rounds import LEAST_ROUNDS, REST_S, Match, Usage
 from autograder.referee.sandbox import (
@@ -50,9 +50,8 @@ from tinytorch.perf.evidence import AS_IS, Run, division_of, hidden_bytes
 from tinytorch.perf.machine import describe_machine, one_blas_thread
 from tinytorch.perf.records import Quality, Report, Round
 from tinytorch.perf.workloads.baselines import load_baseline
-from tinytorch.perf.workloads.datasets import GradingSet, load_dataset
+from tinytorch.perf.workloads.datasets import GradingSet
 from tinytorch.perf.workloads.events import Event, get_event
-from tinytorch.perf.workloads.scenarios import memory_inputs
 
 LAW_BATCH = 32  # as in the match
 MOST_GENERATED = 64  # texts that are looked at
@@ -180,7 +179,7 @@ def _held(entry: Entry, event: Event, terms: Terms, opening: Report, scratch: Pa
     reference = add_custom_kernels(load_baseline(event.name), version=3)
     with workers_to_come(memory_setup(baseline), memory_setup(setup)) as for_memory, one_core():
         played = _match(event, baseline, setup, terms, reference, for_memory)
-        resources = _resources(event, entry, baseline, for_memory.result(), terms)
+        resources = _resources(event, entry, baseline, for_memory.result(), played.match)
     answers = answers_of(played.match, reference)
     played.problems += problems_on_new_text(answers)
     answers = answers.on_official_text()
@@ -359,11 +358,15 @@ def _accuracies(quality: Quality, logits: np.ndarray, reference: np.ndarray, gra
 
 
 def _resources(
-    event: Event, entry: Entry, baseline: Setup, fresh: Sequence[Worker], terms: Terms
+    event: Event, entry: Entry, baseline: Setup, fresh: Sequence[Worker], match: Match
 ) -> dict[str, Any]:
-    """Peak memory of the baseline's and the entry's model, each in a fresh worker, and bytes of the weights."""
-    inputs = memory_inputs(load_dataset(event.name, SPLIT), terms.rng(3))
-    theirs, own = (peak_memory(worker, inputs) for worker in fresh)
+    """Peak memory of the baseline's and the entry's model, each in a fresh worker, and bytes of the weights.
+
+    The answers that memory was measured with are graded with the others: they are a kind of call of their own.
+    """
+    batch = match.source.batch(event.batch_sizes[-1])
+    (theirs, _), (own, answers) = (memory_and_answers(worker, batch.inputs) for worker in fresh)
+    match.graded.keep("memory", batch, answers)
     return {
         "peak_memory_bytes": own.peak_bytes,
         "baseline_peak_memory_bytes": theirs.peak_bytes,

@@ -167,7 +167,7 @@ def _bands(
     for _, teams in groupby(board.standings, key=lambda row: (row.rank, row is last)):
         band = list(teams)
         if band[0] is last:
-            bodies.append(_gap(skipped, 3 + len(columns)))
+            bodies.append(_gap(skipped))
         if band[0].score < metric.baseline:
             bodies.append(baseline)
             baseline = ""
@@ -179,10 +179,13 @@ def _bands(
     return [*bodies, baseline]
 
 
-def _gap(skipped: int, width: int) -> str:
-    """The line that stands for teams which are not shown."""
+def _gap(skipped: int) -> str:
+    """The line that stands for teams which are not shown.
+
+    Two columns wide, and longer than that: over columns that are hidden it would make room for them.
+    """
     words = f"{skipped} more team{'' if skipped == 1 else 's'}"
-    return _tag("tbody", _tag("tr", _tag("td", words, colspan=width, style=_CENTER)), cls="tp-gap")
+    return _tag("tbody", _tag("tr", _tag("td", words, colspan=2, style=_LEFT)), cls="tp-gap")
 
 
 def _row(row: Standing, board: Leaderboard, columns: Sequence[Column], scale: Scale, own: bool) -> str:
@@ -926,7 +929,8 @@ box-shadow:inset 4px 0 0 var(--tp-edge)}
 .tp.tp-board table.tp-table .tp-change{width:5.4em;color:var(--tp-muted)}
 .tp.tp-board table.tp-table .tp-change .tp-up{color:var(--tp-up)}
 .tp.tp-board table.tp-table .tp-change .tp-down{color:var(--tp-down)}
-.tp.tp-board table.tp-table .tp-gap td{color:var(--tp-muted);font-size:.86em;padding-block:.3em;text-align:center}
+.tp.tp-board table.tp-table .tp-gap td{color:var(--tp-muted);font-size:.86em;padding-block:.3em;
+overflow:visible;white-space:nowrap}
 .tp.tp-board table.tp-unranked{color:var(--tp-muted);margin-top:1.2em}
 .tp.tp-board table.tp-unranked caption{font-size:.86em;padding:0 0 .3em 4.5em}
 .tp.tp-board table.tp-unranked tbody{border-top:1px solid var(--tp-grid)}

@@ -34,6 +34,7 @@ from tinytorch.perf.widgets.easel import Dashboard, WidgetError, line_of_text
 from tinytorch.perf.workloads.events import EVENTS
 
 ROWS = (15, 50)
+ALL = 0  # of rows to show
 KEYS = "By keyboard: Tab moves on, Space opens a list, arrows and Enter choose from it, Enter presses a button."
 LOOK_S = 1.0  # from one look into the store to the next
 MOST_FOLLOWERS = 4  # in one kernel: a cell that is run again leaves the board before to the garbage collector
@@ -82,10 +83,10 @@ class Leaderboards(Dashboard):
         wide = widgets.Layout(width="auto")
         looks = {"layout": wide, "style": {"description_width": "initial"}}
         titles = [(each.title, name) for name, each in EVENTS.items()]
-        divisions = [("both", None), ("closed", "closed"), ("open", "open")]
-        rows = [*((f"{count} rows", count) for count in ROWS), ("all rows", None)]
+        divisions = ("both", "closed", "open")  # a value None would show as nothing chosen
+        rows = [*((f"{count} rows", count) for count in ROWS), ("all rows", ALL)]
         self.event = widgets.Dropdown(options=titles, value=event, description="Event", **looks)
-        self.division = widgets.Dropdown(options=divisions, index=0, description="Division", **looks)
+        self.division = widgets.Dropdown(options=divisions, value="both", description="Division", **looks)
         self.order = widgets.Dropdown(options=ORDERS, description="Order by", **looks)
         self.search = widgets.Text(placeholder="team name", description="Find", **looks)
         self.rows = widgets.Dropdown(options=rows, value=ROWS[0], description="Show", **looks)
@@ -102,7 +103,7 @@ class Leaderboards(Dashboard):
         )  # fmt: skip
         self.number = widgets.BoundedFloatText(
             RULE, min=0.0, max=1.0, step=0.05, description="Weight as a number",
-            style={"description_width": "initial"}, layout=widgets.Layout(width="14em"),
+            style={"description_width": "initial"}, layout=widgets.Layout(width="17em"),
         )  # fmt: skip
         widgets.link((self.weight, "value"), (self.number, "value"))
         self.leaders = widgets.HTML()
@@ -131,9 +132,12 @@ class Leaderboards(Dashboard):
         self._draw()
         self.snapshot()
 
+    def _chosen_division(self) -> str | None:
+        return None if self.division.value == "both" else self.division.value
+
     def board(self, metric: str, until: int | None = None) -> Leaderboard:
         """One board as chosen by the controls, whole and by rank; as it was at an id, or is now."""
-        entries = self._feed.entries(self.event.value, self.division.value, until)
+        entries = self._feed.entries(self.event.value, self._chosen_division(), until)
         return board_of(self._make, self.event.value, metric, entries, self.weight.value)
 
     def changes(self, metric: str, now: Leaderboard) -> dict[str, int]:
@@ -143,7 +147,7 @@ class Leaderboards(Dashboard):
     def _draw(self) -> None:
         with self._lock:
             metric = self.metric.value
-            self.table.value = self._table(metric, most=self.rows.value, search=self.search.value)
+            self.table.value = self._table(metric, most=self.rows.value or None, search=self.search.value)
             self.weighing.layout.display = None if metric == "composite" else "none"
             if metric == "composite":
                 self.leaders.value = line_of_text(self._leading(), test_id="leaders", status=False)
@@ -153,13 +157,17 @@ class Leaderboards(Dashboard):
         board = self.board(metric)
         changes = self.changes(metric, board)
         view = view_of(board, changes, self.order.value, search, most, self._own_team)
-        if search.strip() and not view.found and not view.board.standings:
-            return line_of_text(f"No team matches “{clean(search)}”.", test_id="board", status=False)
-        return board_html(view.board, style, self._own_team, changes, view.skipped)
+        none = search.strip() and not view.found
+        words = line_of_text(f"No team matches “{clean(search)}”.", test_id="board", status=False) if none else ""
+        if none and not view.board.standings:
+            return words
+        return words + board_html(view.board, style, self._own_team, changes, view.skipped)
 
     def _leading(self) -> str:
         """For which weights who leads: exact, because a composite is a straight line over the weight."""
-        entries = [each for each in self._feed.entries(self.event.value, self.division.value) if each["ranked"]]
+        entries = [
+            each for each in self._feed.entries(self.event.value, self._chosen_division()) if each["ranked"]
+        ]
         changes = lead_changes(entries)
         ends = [weight for weight, _ in changes[1:]] + [1.0]
         parts = [
