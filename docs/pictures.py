@@ -57,7 +57,7 @@ def take(store: Path, event: str, folder: Path) -> list[Path]:
         page = browser.new_page(viewport=window, device_scale_factor=SHARPNESS, color_scheme="light")
         page.goto(source.as_uri())
         charts = [
-            photograph(chart(page, "mlp_sprint", "speedup of every entry"), folder / "speedups.png"),
+            photograph(chart(page, "mlp_sprint", "speedups"), folder / "speedups.png"),
             photograph(chart(page, "cnn_marathon", "of the best entries"), folder / "balance.png"),
             photograph(chart(page, "transformer_decathlon", "ten disciplines"), folder / "disciplines.png"),
         ]
