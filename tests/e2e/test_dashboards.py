@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -14,7 +15,7 @@ import pytest
 from autograder.course import ASSIGNMENT, make_release, nbgrader_course
 from tests.autograder.test_projector import serving
 from tests.e2e.lab import PATIENCE_S, browser_page, lab_server, needs_chromium, open_notebook
-from tests.perf.sample_class import ENTRIES, leaderboard, submission
+from tests.perf.sample_class import ENTRIES, entries, leaderboard, submission
 from tests.perf.test_widgets import crowd
 from tinytorch.perf.board import board_html
 from tinytorch.perf.store import Store
@@ -258,19 +259,47 @@ def tab_to(page, name):
     raise AssertionError(f"Tab does not lead to {name}")
 
 
-@pytest.mark.parametrize("metric", ["speed", "innovation", "composite"])
-@pytest.mark.parametrize("width", [260, 330, 400, 640])
+def drawn(page, width, metric, changes=None, skipped=0, height=1200):
+    """A live board of both divisions, alone on a page of that width; gives its table."""
+    both = [each | {"division": "open" if at % 2 else "closed"} for at, each in enumerate(entries())]
+    ranked = leaderboard(metric=metric, submissions=both)
+    live = board_html(ranked, own_team="Hot Path", changes=changes, skipped=skipped)
+    page.set_viewport_size({"width": width, "height": height})
+    page.set_content(f"<body style='margin:0'>{live}")
+    return page.locator("table.tp-table").first
+
+
+@pytest.mark.parametrize("metric", ["event", "speed", "innovation", "composite"])
+@pytest.mark.parametrize("width", [260, 330, 400, 640, 900, 1200])
 def test_a_narrow_board_shows_every_name_and_score(page, width, metric):
     """A notebook beside JupyterLab's file list on a small screen has less than 300 pixels."""
-    live = board_html(leaderboard(metric=metric), own_team="Hot Path", changes={"Byte Club": -1, "Hot Path": 12})
-    page.set_viewport_size({"width": width, "height": 1200})
-    page.set_content(f"<body style='margin:0'>{live}")
-    table = page.locator("table.tp-table").first
+    for skipped in (0, 171):
+        every_name_and_score(page, drawn(page, width, metric, {"Byte Club": -1, "Hot Path": 12}, skipped))
+    assert page.locator(".tp-gap").inner_text().strip() == "171 more teams"
+    assert page.locator(".tp-gap").bounding_box()["height"] < 40, "on one line"
+
+
+def every_name_and_score(page, table):
+    """They have room, and the columns fill the rows."""
     assert table.evaluate("e => e.scrollWidth <= e.clientWidth && e.clientWidth <= innerWidth")
     for team in page.locator("tr[data-team]").all():
         name, line = team.locator(".tp-team").bounding_box(), team.bounding_box()
         assert name["width"] >= 80 and line["height"] <= 150, team.get_attribute("data-team")
         assert team.locator("td.tp-score").is_visible()
+        ends = team.evaluate("e => Math.max(...[...e.cells].map(cell => cell.getBoundingClientRect().right))")
+        assert ends == pytest.approx(line["x"] + line["width"], abs=2), "columns fill the row"
+
+
+@pytest.mark.parametrize("changes", [None, {"Hot Path": 12}])
+@pytest.mark.parametrize("width", [420, 640, 720, 900, 960, 1200])
+def test_labels_of_the_axis_do_not_lie_on_each_other(page, width, changes):
+    for metric in ("event", "speed", "innovation", "composite"):
+        table = drawn(page, width, metric, changes, skipped=171)
+        labels = table.locator(".tp-axis span:visible").all()
+        boxes = sorted((each.bounding_box() for each in labels), key=lambda box: box["x"])
+        assert [b for a, b in pairwise(boxes) if a["x"] + a["width"] > b["x"]] == [], metric
+        chart = table.locator("thead .tp-chart")
+        assert not chart.is_visible() or chart.bounding_box()["width"] > 85, "no chart rather than a sliver"
 
 
 # ---------------------------------------------------------------- without a kernel

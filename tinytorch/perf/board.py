@@ -167,7 +167,7 @@ def _bands(
     for _, teams in groupby(board.standings, key=lambda row: (row.rank, row is last)):
         band = list(teams)
         if band[0] is last:
-            bodies.append(_gap(skipped, 3 + len(columns)))
+            bodies.append(_gap(skipped))
         if band[0].score < metric.baseline:
             bodies.append(baseline)
             baseline = ""
@@ -179,10 +179,11 @@ def _bands(
     return [*bodies, baseline]
 
 
-def _gap(skipped: int, width: int) -> str:
+def _gap(skipped: int) -> str:
     """The line that stands for teams which are not shown."""
     words = f"{skipped} more team{'' if skipped == 1 else 's'}"
-    return _tag("tbody", _tag("tr", _tag("td", words, colspan=width, style=_CENTER)), cls="tp-gap")
+    # Two columns, which every width shows: a cell across one that is hidden would make room for it.
+    return _tag("tbody", _tag("tr", _tag("td", "", cls="tp-rank") + _tag("td", words, colspan=2)), cls="tp-gap")
 
 
 def _row(row: Standing, board: Leaderboard, columns: Sequence[Column], scale: Scale, own: bool) -> str:
@@ -899,9 +900,11 @@ tr:has(.tp-disc) .tp-team>bdi{font-weight:700}
 .tp-chip b{color:var(--tp-ink);font-variant-numeric:tabular-nums}
 .tp-claimed{border-style:dashed!important;white-space:normal}
 .tp.tp-board table.tp-table :is(th,td).tp-chart{width:auto;padding-inline:1em;overflow:visible;position:relative}
+.tp-axis,.tp-lane{container-type:inline-size}
 .tp-axis .tp-fine{display:inline!important}
 .tp-axis span{transform:translateX(-50%);font-variant-numeric:tabular-nums}
-.tp-lane{position:absolute!important;inset:0 1em;height:auto!important;background-image:var(--tp-lines)}
+.tp-lane{position:absolute!important;inset:0 1em;height:auto!important}
+.tp-lane::before{content:"";position:absolute;inset:0;background-image:var(--tp-lines)}
 .tp-bar{top:50%;height:.9em!important;margin-top:-.45em;background:var(--tp-accent)!important;border-radius:2px}
 .tp-whisker{top:50%;height:.7em!important;margin-top:-.35em;box-sizing:border-box;
 border:solid var(--tp-ink)!important;border-width:0 1.5px!important;min-width:3px}
@@ -926,7 +929,8 @@ box-shadow:inset 4px 0 0 var(--tp-edge)}
 .tp.tp-board table.tp-table .tp-change{width:5.4em;color:var(--tp-muted)}
 .tp.tp-board table.tp-table .tp-change .tp-up{color:var(--tp-up)}
 .tp.tp-board table.tp-table .tp-change .tp-down{color:var(--tp-down)}
-.tp.tp-board table.tp-table .tp-gap td{color:var(--tp-muted);font-size:.86em;padding-block:.3em;text-align:center}
+.tp.tp-board table.tp-table .tp-gap td{color:var(--tp-muted);font-size:.86em;padding-block:.3em;
+overflow:visible;white-space:nowrap}
 .tp.tp-board table.tp-unranked{color:var(--tp-muted);margin-top:1.2em}
 .tp.tp-board table.tp-unranked caption{font-size:.86em;padding:0 0 .3em 4.5em}
 .tp.tp-board table.tp-unranked tbody{border-top:1px solid var(--tp-grid)}
@@ -936,18 +940,20 @@ overflow:visible;white-space:nowrap}
 .tp-notes{margin:.7em 0 0;font-size:.86em;color:var(--tp-muted)}
 .tp-notes span{margin-right:1.2em}
 @container (max-width:75em){.tp.tp-board table.tp-table:has(.tp-change) .tp-extra{display:none}}
+@container (max-width:68em){.tp.tp-board table.tp-table:has(.tp-division) .tp-extra{display:none}}
 @container (max-width:62em){.tp.tp-board table.tp-table .tp-extra{display:none}}
-@container (max-width:52em){.tp-axis .tp-fine{display:none!important}}
+@container (max-width:12em){.tp-axis .tp-fine{display:none!important}}
+@container (max-width:5em){.tp-axis span,.tp-lane span,.tp-lane::before{display:none!important}}
+@container (max-width:50em){.tp.tp-board table.tp-table:has(.tp-change) .tp-chart{display:none}
+.tp.tp-board table.tp-table:has(.tp-change):not(.tp-unranked) :is(th,td).tp-team{width:auto}}
 @container (max-width:44em){.tp.tp-board table.tp-table .tp-division{display:none}
 .tp.tp-board table.tp-table :is(th,td).tp-team{width:40%}
 .tp.tp-board table.tp-speed :is(th,td).tp-team{width:34%}
 .tp.tp-board table.tp-composite :is(th,td).tp-team{width:46%}
-.tp.tp-board table.tp-innovation :is(th,td).tp-team{width:52%}
-.tp.tp-board table.tp-speed:has(.tp-change) .tp-chart{display:none}
-.tp.tp-board table.tp-speed:has(.tp-change) :is(th,td).tp-team{width:auto}}
-@container (max-width:32em){.tp.tp-board table.tp-table .tp-outcome{display:none}}
-@container (max-width:28em){.tp.tp-board table.tp-table .tp-chart{display:none}
+.tp.tp-board table.tp-innovation :is(th,td).tp-team{width:52%}}
+@container (max-width:40em){.tp.tp-board table.tp-table .tp-chart{display:none}
 .tp.tp-board table.tp-table:not(.tp-unranked) :is(th,td).tp-team{width:auto}}
+@container (max-width:32em){.tp.tp-board table.tp-table .tp-outcome{display:none}}
 @container (max-width:24em){.tp.tp-board table.tp-table .tp-change,.tp-words{display:none}
 .tp.tp-board table.tp-table .tp-score{width:6.4em}.tp.tp-board table.tp-table .tp-rank{width:3em}
 .tp.tp-board table.tp-unranked th.tp-team{padding-left:.5em;width:40%}}
