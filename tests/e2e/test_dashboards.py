@@ -55,7 +55,7 @@ entries = [
     for at, name in enumerate([*HOSTILE, r"$\\frac{1$", "=1+2"])
 ]
 boards = Leaderboards(Careless(entries), make_leaderboard, own_team=HOSTILE[0])
-boards.rows.value = None
+boards.rows.value = 0
 drawing = plots.figure(height=8)
 plots.speedups(drawing.subplots(), entries, HOSTILE[0])
 """
@@ -131,7 +131,7 @@ def board(page):
 def front(page, metric):
     """Bring a board to the front and wait until it is drawn."""
     page.get_by_role("button", name=metric).click()
-    page.locator(f".tp-live [data-testid=board][data-metric={metric.lower()}]:visible").wait_for()
+    page.locator(f".tp-live [data-testid=board][data-metric={metric.lower().split()[0]}]:visible").wait_for()
 
 
 def row(page, team):
@@ -184,7 +184,7 @@ def test_a_submission_changes_the_board_and_every_theme_can_be_read(server, page
     colours = set()
     for theme in THEMES:
         notebook.theme(theme)
-        for metric in ("Innovation", "Composite", "Speed"):
+        for metric in ("Innovation", "Composite", "Speed", "Event score"):
             front(page, metric)
             assert violations(page) == [], (theme, metric)
         colours.add(row(page, "Hot Path").evaluate("element => getComputedStyle(element).color"))
@@ -346,12 +346,12 @@ def test_feedback_of_nbgrader_shows_boards_without_a_network(page, folder, tmp_p
 
 
 def sees_boards(page, path):
-    """All three, with bars, when nothing can be loaded from elsewhere."""
+    """All four, with bars, when nothing can be loaded from elsewhere."""
     page.route("http*://**/*", lambda route: route.abort())
     page.goto(path.as_uri(), wait_until="domcontentloaded")
     boards = page.locator("[data-testid=board]:visible")
     boards.first.wait_for()
-    assert boards.count() == 3
+    assert boards.count() == 4
     assert "The Vectorizers" in boards.first.inner_text()
     assert page.locator(".tp-bar:visible").count() > 5
 

@@ -70,7 +70,7 @@ class SubmitPanel(Dashboard):
         titles = [(each.title, name) for name, each in EVENTS.items()]
         # Sent when it is left: letter by letter, a click on Submit overtakes the last ones.
         typed = partial(widgets.Text, continuous_update=False)
-        self.team = typed(value=team, placeholder="2 to 40 characters", description="Team", **looks)
+        self.team = typed(value=team, placeholder="1 to 40 characters", description="Team", **looks)
         self.event = widgets.Dropdown(options=titles, value=event, description="Event", **looks)
         self.model = widgets.Dropdown(options=list(self._models), description="Model", **looks)
         self.words = typed(placeholder="what you did, for the others", description="Description", **wide)
