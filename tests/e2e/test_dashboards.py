@@ -385,6 +385,57 @@ def test_the_projector_follows_freezes_and_reveals(tmp_path, page):
     page.locator("body[data-state=lost]").wait_for()
 
 
+def says(page, words):
+    """Wait until the line below the board says so."""
+    page.locator("#state", has_text=words).wait_for()
+
+
+def test_a_ceremony_ends_with_the_last_place_and_goes_back_and_on_to_other_boards(tmp_path, page):
+    with serving(tmp_path, "--reveal", "--rows", "3") as (store, port):
+        for at, entry in enumerate(crowd(5)):
+            store.append(entry | {"mode": "official"})
+            if at < 2:
+                store.append(submission("cnn_marathon", f"Twin {at}", 2.0 + at, mode="official"))
+        page.goto(f"http://127.0.0.1:{port}/")
+        says(page, "3 of 6 places revealed")
+        page.keyboard.press("r")
+        says(page, "4 of 6 places revealed")
+        page.keyboard.press("Backspace")
+        says(page, "3 of 6 places revealed")
+        for _ in range(3):
+            page.keyboard.press("r")
+        says(page, "all 6 places revealed; F goes live")
+        for key in "rrr":
+            page.keyboard.press(key)
+        store.append(submission(team="Too Late", score=50.0, mode="official"))
+        says(page, "all 6 places revealed; F goes live")
+        assert "Too Late" not in page.content()
+        page.keyboard.press("b")
+        says(page, "3 of 6 places revealed")
+        page.keyboard.press("e")
+        says(page, "0 of 2 places revealed")
+        assert "Nothing revealed yet." in page.locator("#board").inner_text()
+        page.keyboard.press("r")
+        page.locator('tr[data-team="Twin 0"]').wait_for()
+        assert page.locator("tr[data-team]").count() == 1
+        page.keyboard.press("f")
+        says(page, "live")
+
+
+def test_a_key_that_is_held_down_reveals_one_place(tmp_path, page):
+    with serving(tmp_path, "--reveal") as (store, port):
+        for entry in crowd(20):
+            store.append(entry | {"mode": "official"})
+        page.goto(f"http://127.0.0.1:{port}/")
+        says(page, "11 of 21 places revealed")
+        for _ in range(5):  # without letting it go
+            page.keyboard.down("r")
+        says(page, "12 of 21 places revealed")
+        page.keyboard.up("r")
+        page.keyboard.press("a")
+        says(page, "turning every 10 s")
+
+
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1280, 720), (1024, 768)])
 def test_ten_rows_fill_the_projectors_screen_in_large_letters(tmp_path, page, width, height):
     page.set_viewport_size({"width": width, "height": height})
