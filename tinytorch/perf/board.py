@@ -139,7 +139,7 @@ def _board(
     looks["style"] = f"--tp-lines:{scale.lines(metric.baseline)}"
     table = _tag("table", _tag("caption", caption, style=_LEFT) + head + "".join(bodies[:cut]), **looks)
     if rest := bodies[cut:]:
-        more = _tag("summary", f"{sum(body.count('data-team=') for body in rest)} more teams")
+        more = _tag("summary", _more(sum(body.count("data-team=") for body in rest)))
         table += _tag("details", more + _tag("table", head + "".join(rest), **looks))
     table += _unranked(board)
     notes = " ".join(_tag("span", _escape(line, LONGEST_NOTE)) for line in (*board.notes, *legend))
@@ -200,9 +200,14 @@ def _cut(bodies: Sequence[str], most: int | None) -> int:
 
 def _gap(skipped: int) -> str:
     """The line that stands for teams which are not shown."""
-    words = f"{skipped} more team{'' if skipped == 1 else 's'}"
     # Two columns, which every width shows: a cell across one that is hidden would make room for it.
-    return _tag("tbody", _tag("tr", _tag("td", "", cls="tp-rank") + _tag("td", words, colspan=2)), cls="tp-gap")
+    return _tag(
+        "tbody", _tag("tr", _tag("td", "", cls="tp-rank") + _tag("td", _more(skipped), colspan=2)), cls="tp-gap"
+    )
+
+
+def _more(teams: int) -> str:
+    return f"{teams} more team{'' if teams == 1 else 's'}"
 
 
 def _row(row: Standing, board: Leaderboard, columns: Sequence[Column], scale: Scale, own: bool) -> str:
