@@ -22,10 +22,10 @@ from autograder.late import due_moment
 from autograder.stored import stored
 from tinytorch.core.benchmarking import in_division, make_leaderboard
 from tinytorch.perf.board import clean
+from tinytorch.perf.feed import METRICS, board_of
 from tinytorch.perf.records import Leaderboard
 from tinytorch.perf.workloads.events import EVENTS
 
-METRICS = ("speed", "innovation", "composite")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run what begins so
 FIELDS = (
     "event",
@@ -90,14 +90,12 @@ def chosen(
 ) -> list[Mapping[str, Any]]:
     """Submissions of one mode, up to a time, of one division."""
     last = None if until is None else due_moment(until)
-    return in_division(
-        [
-            each
-            for each in submissions
-            if each.get("mode") == mode and (last is None or datetime.fromisoformat(each["submitted_at"]) <= last)
-        ],
-        division,
-    )
+    return in_division(in_time([each for each in submissions if each.get("mode") == mode], last), division)
+
+
+def in_time(submissions: Sequence[Mapping[str, Any]], last: datetime | None) -> list[Mapping[str, Any]]:
+    """Those handed in up to a moment, all of them for None."""
+    return [each for each in submissions if last is None or datetime.fromisoformat(each["submitted_at"]) <= last]
 
 
 def pseudonym(team: str, secret: str) -> str:
@@ -106,10 +104,10 @@ def pseudonym(team: str, secret: str) -> str:
 
 
 def boards_of(entries: Sequence[Mapping[str, Any]]) -> dict[str, list[Leaderboard]]:
-    """Three boards of every event that has entries."""
+    """Of every event that has entries: the board that decides who wins it, then the three of the course."""
     of = {event: [each for each in entries if each["event_name"] == event.name] for event in EVENTS.values()}
     return {
-        event.name: [make_leaderboard(event, metric, own) for metric in METRICS]
+        event.name: [board_of(make_leaderboard, event.name, metric, own) for metric in METRICS]
         for event, own in of.items()
         if own
     }
@@ -123,10 +121,11 @@ def page(
     from tinytorch.perf.board import page_html, write_page
 
     own = {name: [each for each in entries if each["event_name"] == name] for name in boards}
-    winners = {name: make_leaderboard(EVENTS[name], "event", own[name]) for name in boards}
-    figures = {name: charts(EVENTS[name], on_show(boards[name][0], own[name]), winners[name]) for name in boards}
+    winners = {name: group[METRICS.index("event")] for name, group in boards.items()}
+    tables = {name: [board for board in group if board.metric != "event"] for name, group in boards.items()}
+    figures = {name: charts(EVENTS[name], on_show(tables[name][0], own[name]), winners[name]) for name in boards}
     conditions = {name: rules(EVENTS[name]) for name in boards}
-    write_page(path, page_html(boards, figures, "TinyMLPerf", words, conditions, winners))
+    write_page(path, page_html(tables, figures, "TinyMLPerf", words, conditions, winners))
 
 
 def subtitle(mode: str, division: str | None, until: str | None) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.perf.sample_class import entries, submission
 from tinytorch import compete
-from tinytorch.compete import ENTRIES, latest, main, on_show, rules, verdict_line, write
+from tinytorch.compete import ENTRIES, charts, latest, main, on_show, rules, verdict_line, write
 from tinytorch.core.benchmarking import CompetitionProfiler, make_leaderboard
 from tinytorch.perf.store import Store
 from tinytorch.perf.workloads.events import EVENTS
@@ -125,6 +125,16 @@ def test_charts_show_what_the_board_ranks_and_the_last_failure_of_the_others():
     failures = [submission(team="b", score=score, lost=0.2) for score in (7.0, 8.0)]
     runs = [best, worse, *failures]
     assert on_show(make_leaderboard(SPRINT, "speed", runs), runs) == [best, failures[1]]
+
+
+def test_a_chart_of_a_large_class_shows_the_first_fifteen_and_says_so():
+    many = [submission(team=f"Team {at}", score=1 + at / 100) for at in range(40)]
+    failed = submission(team="Failed", score=9.0, lost=0.2)
+    drawn = charts(SPRINT, [failed, *many], make_leaderboard(SPRINT, "event", many))
+    assert drawn[0][0] == "MLP Sprint: speedup of the first 15 of 41 entries"
+    assert "Team 25" in drawn[0][1] and "Team 24" not in drawn[0][1]
+    few = charts(SPRINT, [failed, *many[:3]], make_leaderboard(SPRINT, "event", many[:3]))
+    assert few[0][0] == "MLP Sprint: speedup of every entry"
 
 
 def test_the_rules_of_an_event_name_the_medals():

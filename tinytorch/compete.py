@@ -253,6 +253,14 @@ def latest(submissions: Sequence[Submission]) -> list[Submission]:
     return list({each["team_name"]: each for each in submissions}.values())
 
 
+def which_bars(entries: Sequence[Submission]) -> str:
+    """Which entries the chart of speedups has room for."""
+    from tinytorch.perf.plots.entries import MOST_BARS
+
+    few = len(entries) <= MOST_BARS
+    return "every entry" if few else f"the first {MOST_BARS} of {len(entries)} entries"
+
+
 def charts(event: Event, entries: Sequence[Submission], winners: Leaderboard) -> list[tuple[str, str]]:
     """Pictures of one event, each with its description in words."""
     from tinytorch.perf import plots
@@ -260,7 +268,7 @@ def charts(event: Event, entries: Sequence[Submission], winners: Leaderboard) ->
     drawn = [plots.figure(6.2, 3.6) for _ in range(2)]
     plots.speedups(drawn[0].subplots(), entries, event.title, speed_cases(event))
     plots.quality_against_speed(drawn[1].subplots(), entries, event.title)
-    words = ["speedups", "quality against speed, with the floor"]
+    words = [f"speedup of {which_bars(entries)}", "quality against speed, with the floor"]
     if event.rule == "balance":
         drawn.append(plots.figure(6.2, 4.4))
         plots.balance(drawn[-1].subplots(), [row.submission for row in winners.standings], event.title)

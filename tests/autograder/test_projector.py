@@ -7,9 +7,11 @@ import contextlib
 import http.client
 import json
 import threading
+from datetime import UTC, datetime
 
 import pytest
 
+from autograder.course import CourseError
 from autograder.projector import ProjectorError, Screen, add_arguments, server_of, wish_of
 from tests.perf.sample_class import submission
 from tests.perf.test_board import HOSTILE, Reader, assert_harmless
@@ -54,10 +56,37 @@ def test_a_frozen_board_shows_nothing_later_and_counts_it():
 
 def test_places_are_revealed_from_the_last_one_up_and_the_others_are_not_sent():
     _, shown = screen(12)
-    assert teams(shown.show(wish_of("reveal=0"))) == []
-    assert teams(shown.show(wish_of("reveal=2"))) == ["Team 010", "Team 011"]
-    assert "Team 000" not in shown.show(wish_of("reveal=11"))["html"]
-    assert teams(shown.show(wish_of("reveal=12")))[0] == "Team 000"
+    assert teams(shown.show(wish_of("hidden=12"))) == []
+    assert teams(shown.show(wish_of("hidden=10"))) == ["Team 010", "Team 011"]
+    assert "Team 000" not in shown.show(wish_of("hidden=1"))["html"]
+    assert teams(shown.show(wish_of("hidden=0")))[0] == "Team 000"
+
+
+def test_a_board_of_which_nothing_is_revealed_does_not_say_that_nobody_is_on_it():
+    _, shown = screen(3)
+    hidden = Reader(shown.show(wish_of("hidden=10"))["html"]).text
+    assert "Nothing revealed yet." in hidden and "No ranked entry yet." not in hidden
+    empty = Reader(shown.show(wish_of("hidden=10&event=cnn_marathon"))["html"]).text
+    assert "No ranked entry yet." in empty
+
+
+def test_the_board_that_decides_who_wins_comes_first():
+    slow = submission("cnn_marathon", "Small", 5.0, speedup_vs_baseline=2.0, speedup_ci=[1.9, 2.1])
+    fast = submission("cnn_marathon", "Fast", 3.0, speedup_vs_baseline=9.0, speedup_ci=[8.9, 9.1])
+    _, shown = screen(entries=[slow, fast])
+    assert teams(shown.show(wish_of("event=cnn_marathon"))) == ["Small", "Fast"]
+    assert teams(shown.show(wish_of("event=cnn_marathon&metric=speed"))) == ["Fast", "Small"]
+
+
+def test_nothing_handed_in_later_than_a_time_is_shown():
+    early, late = (
+        submission(team=team, submitted_at=f"2026-12-0{day}T12:00:00+00:00")
+        for day, team in enumerate(("Early", "Late"), 1)
+    )
+    store, _ = screen(entries=[early, late])
+    shown = Screen(Feed(store, "official"), None, 10, datetime(2026, 12, 1, 23, tzinfo=UTC))
+    assert teams(shown.show(wish_of(""))) == ["Early"]
+    assert shown.show(wish_of("until=1"))["newer"] == 0
 
 
 def test_practice_is_not_official():
@@ -65,7 +94,10 @@ def test_practice_is_not_official():
     assert teams(Screen(Feed(store, "practice"), None, 10).show(wish_of(""))) == []
 
 
-@pytest.mark.parametrize("query", ["event=x", "metric=x", "page=-1", "until=1e3", "reveal=²", "page=" + "9" * 10])
+@pytest.mark.parametrize(
+    "query",
+    ["event=x", "metric=x", "page=-1", "until=1e3", "hidden=²", "hidden=-1", "reveal=3", "page=" + "9" * 10],
+)
 def test_an_address_that_makes_no_sense_is_refused(query):
     with pytest.raises(ProjectorError):
         wish_of(query)
@@ -74,7 +106,7 @@ def test_an_address_that_makes_no_sense_is_refused(query):
 @pytest.mark.parametrize("name", [*HOSTILE, r"$\frac{1$", "=1+2"], ids=lambda name: ascii(name)[:24])
 def test_no_name_becomes_code_on_the_projector(name):
     _, shown = screen(entries=[submission(team=name, text=name, github_url=name)])
-    for metric in ("speed", "innovation", "composite"):
+    for metric in ("event", "speed", "innovation", "composite"):
         assert_harmless(shown.show(wish_of(f"metric={metric}"))["html"])
 
 
@@ -88,10 +120,10 @@ def options(*arguments):
 
 
 @contextlib.contextmanager
-def serving(folder):
+def serving(folder, *more):
     store = Store(folder / "board.sqlite")
     store.append(submission(team="Byte Club", mode="official"))
-    with server_of(options(str(folder / "board.sqlite"), "--port", "0")) as server:
+    with server_of(options(str(folder / "board.sqlite"), "--port", "0", *more)) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -136,6 +168,34 @@ def test_a_page_of_another_site_that_calls_itself_this_machine_gets_no_answer(tm
 def test_a_port_that_is_taken_is_told(tmp_path):
     with serving(tmp_path) as (_, port), pytest.raises(ProjectorError, match="choose another --port"):
         server_of(options(str(tmp_path / "board.sqlite"), "--port", str(port)))
+
+
+def test_a_ceremony_begins_with_the_first_places_hidden_and_what_is_newer_away(tmp_path):
+    with serving(tmp_path, "--reveal", "--rows", "5") as (_, port):
+        assert 'data-begin="until=1&amp;hidden=5"' in get(port, "/")[1]
+    (tmp_path / "other").mkdir()
+    with serving(tmp_path / "other") as (_, port):
+        assert 'data-begin=""' in get(port, "/")[1]
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ([], "Official"),
+        (["--practice"], "Practice"),
+        (["--division", "open"], "Official, open division"),
+        (["--until", "2026-12-01"], "Official, until 2026-12-01"),
+    ],
+)
+def test_the_page_says_which_results_it_shows(tmp_path, how, words):
+    with serving(tmp_path, *how) as (_, port):
+        assert f">{words}</header>" in get(port, "/")[1]
+
+
+def test_a_time_that_is_none_is_told(tmp_path):
+    Store(tmp_path / "board.sqlite").append(submission())
+    with pytest.raises(CourseError, match="is no ISO time"):
+        server_of(options(str(tmp_path / "board.sqlite"), "--until", "tomorrow"))
 
 
 def test_rows_have_limits(tmp_path):

@@ -104,7 +104,7 @@ def redraws(path: Path, tries: int) -> Iterator[tuple[str, list[float]]]:
     ]
     for what, act in steps:
         yield what, [seconds(act) for _ in range(tries)]
-    boards.rows.value = None
+    boards.rows.value = 0
     yield "another order, all 200 rows", [seconds(lambda: turn(boards, next(values))) for _ in range(tries)]
     boards.metric.value = "composite"
     yield (

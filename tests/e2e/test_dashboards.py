@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -14,7 +15,7 @@ import pytest
 from autograder.course import ASSIGNMENT, make_release, nbgrader_course
 from tests.autograder.test_projector import serving
 from tests.e2e.lab import PATIENCE_S, browser_page, lab_server, needs_chromium, open_notebook
-from tests.perf.sample_class import ENTRIES, leaderboard, submission
+from tests.perf.sample_class import ENTRIES, entries, leaderboard, submission
 from tests.perf.test_widgets import crowd
 from tinytorch.perf.board import board_html
 from tinytorch.perf.store import Store
@@ -54,7 +55,7 @@ entries = [
     for at, name in enumerate([*HOSTILE, r"$\\frac{1$", "=1+2"])
 ]
 boards = Leaderboards(Careless(entries), make_leaderboard, own_team=HOSTILE[0])
-boards.rows.value = None
+boards.rows.value = 0
 drawing = plots.figure(height=8)
 plots.speedups(drawing.subplots(), entries, HOSTILE[0])
 """
@@ -130,7 +131,7 @@ def board(page):
 def front(page, metric):
     """Bring a board to the front and wait until it is drawn."""
     page.get_by_role("button", name=metric).click()
-    page.locator(f".tp-live [data-testid=board][data-metric={metric.lower()}]:visible").wait_for()
+    page.locator(f".tp-live [data-testid=board][data-metric={metric.lower().split()[0]}]:visible").wait_for()
 
 
 def row(page, team):
@@ -183,7 +184,7 @@ def test_a_submission_changes_the_board_and_every_theme_can_be_read(server, page
     colours = set()
     for theme in THEMES:
         notebook.theme(theme)
-        for metric in ("Innovation", "Composite", "Speed"):
+        for metric in ("Innovation", "Composite", "Speed", "Event score"):
             front(page, metric)
             assert violations(page) == [], (theme, metric)
         colours.add(row(page, "Hot Path").evaluate("element => getComputedStyle(element).color"))
@@ -258,20 +259,47 @@ def tab_to(page, name):
     raise AssertionError(f"Tab does not lead to {name}")
 
 
-@pytest.mark.parametrize("metric", ["speed", "innovation", "composite"])
-@pytest.mark.parametrize("width", [260, 330, 400, 640])
+def drawn(page, width, metric, changes=None, skipped=0, height=1200):
+    """A live board of both divisions, alone on a page of that width; gives its table."""
+    both = [each | {"division": "open" if at % 2 else "closed"} for at, each in enumerate(entries())]
+    ranked = leaderboard(metric=metric, submissions=both)
+    live = board_html(ranked, own_team="Hot Path", changes=changes, skipped=skipped)
+    page.set_viewport_size({"width": width, "height": height})
+    page.set_content(f"<body style='margin:0'>{live}")
+    return page.locator("table.tp-table").first
+
+
+@pytest.mark.parametrize("metric", ["event", "speed", "innovation", "composite"])
+@pytest.mark.parametrize("width", [260, 330, 400, 640, 900, 1200])
 def test_a_narrow_board_shows_every_name_and_score(page, width, metric):
     """A notebook beside JupyterLab's file list on a small screen has less than 300 pixels."""
-    changes = {"Byte Club": -1, "Hot Path": 12}
-    live = board_html(leaderboard(metric=metric), own_team="Hot Path", changes=changes, skipped=171)
-    page.set_viewport_size({"width": width, "height": 1200})
-    page.set_content(f"<body style='margin:0'>{live}")
-    table = page.locator("table.tp-table").first
+    for skipped in (0, 171):
+        every_name_and_score(page, drawn(page, width, metric, {"Byte Club": -1, "Hot Path": 12}, skipped))
+    assert page.locator(".tp-gap").inner_text().strip() == "171 more teams"
+    assert page.locator(".tp-gap").bounding_box()["height"] < 40, "on one line"
+
+
+def every_name_and_score(page, table):
+    """They have room, and the columns fill the rows."""
     assert table.evaluate("e => e.scrollWidth <= e.clientWidth && e.clientWidth <= innerWidth")
     for team in page.locator("tr[data-team]").all():
         name, line = team.locator(".tp-team").bounding_box(), team.bounding_box()
         assert name["width"] >= 80 and line["height"] <= 150, team.get_attribute("data-team")
         assert team.locator("td.tp-score").is_visible()
+        ends = team.evaluate("e => Math.max(...[...e.cells].map(cell => cell.getBoundingClientRect().right))")
+        assert ends == pytest.approx(line["x"] + line["width"], abs=2), "columns fill the row"
+
+
+@pytest.mark.parametrize("changes", [None, {"Hot Path": 12}])
+@pytest.mark.parametrize("width", [420, 640, 720, 900, 960, 1200])
+def test_labels_of_the_axis_do_not_lie_on_each_other(page, width, changes):
+    for metric in ("event", "speed", "innovation", "composite"):
+        table = drawn(page, width, metric, changes, skipped=171)
+        labels = table.locator(".tp-axis span:visible").all()
+        boxes = sorted((each.bounding_box() for each in labels), key=lambda box: box["x"])
+        assert [b for a, b in pairwise(boxes) if a["x"] + a["width"] > b["x"]] == [], metric
+        chart = table.locator("thead .tp-chart")
+        assert not chart.is_visible() or chart.bounding_box()["width"] > 85, "no chart rather than a sliver"
 
 
 # ---------------------------------------------------------------- without a kernel
@@ -318,12 +346,12 @@ def test_feedback_of_nbgrader_shows_boards_without_a_network(page, folder, tmp_p
 
 
 def sees_boards(page, path):
-    """All three, with bars, when nothing can be loaded from elsewhere."""
+    """All four, with bars, when nothing can be loaded from elsewhere."""
     page.route("http*://**/*", lambda route: route.abort())
     page.goto(path.as_uri(), wait_until="domcontentloaded")
     boards = page.locator("[data-testid=board]:visible")
     boards.first.wait_for()
-    assert boards.count() == 3
+    assert boards.count() == 4
     assert "The Vectorizers" in boards.first.inner_text()
     assert page.locator(".tp-bar:visible").count() > 5
 
@@ -355,6 +383,57 @@ def test_the_projector_follows_freezes_and_reveals(tmp_path, page):
         page.locator("#state", has_text="18 of 27 places revealed").wait_for()
         assert "Too Late" not in page.content()
     page.locator("body[data-state=lost]").wait_for()
+
+
+def says(page, words):
+    """Wait until the line below the board says so."""
+    page.locator("#state", has_text=words).wait_for()
+
+
+def test_a_ceremony_ends_with_the_last_place_and_goes_back_and_on_to_other_boards(tmp_path, page):
+    with serving(tmp_path, "--reveal", "--rows", "3") as (store, port):
+        for at, entry in enumerate(crowd(5)):
+            store.append(entry | {"mode": "official"})
+            if at < 2:
+                store.append(submission("cnn_marathon", f"Twin {at}", 2.0 + at, mode="official"))
+        page.goto(f"http://127.0.0.1:{port}/")
+        says(page, "3 of 6 places revealed")
+        page.keyboard.press("r")
+        says(page, "4 of 6 places revealed")
+        page.keyboard.press("Backspace")
+        says(page, "3 of 6 places revealed")
+        for _ in range(3):
+            page.keyboard.press("r")
+        says(page, "all 6 places revealed; F goes live")
+        for key in "rrr":
+            page.keyboard.press(key)
+        store.append(submission(team="Too Late", score=50.0, mode="official"))
+        says(page, "all 6 places revealed; F goes live")
+        assert "Too Late" not in page.content()
+        page.keyboard.press("b")
+        says(page, "3 of 6 places revealed")
+        page.keyboard.press("e")
+        says(page, "0 of 2 places revealed")
+        assert "Nothing revealed yet." in page.locator("#board").inner_text()
+        page.keyboard.press("r")
+        page.locator('tr[data-team="Twin 0"]').wait_for()
+        assert page.locator("tr[data-team]").count() == 1
+        page.keyboard.press("f")
+        says(page, "live")
+
+
+def test_a_key_that_is_held_down_reveals_one_place(tmp_path, page):
+    with serving(tmp_path, "--reveal") as (store, port):
+        for entry in crowd(20):
+            store.append(entry | {"mode": "official"})
+        page.goto(f"http://127.0.0.1:{port}/")
+        says(page, "11 of 21 places revealed")
+        for _ in range(5):  # without letting it go
+            page.keyboard.down("r")
+        says(page, "12 of 21 places revealed")
+        page.keyboard.up("r")
+        page.keyboard.press("a")
+        says(page, "turning every 10 s")
 
 
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1280, 720), (1024, 768)])

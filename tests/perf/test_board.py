@@ -123,7 +123,7 @@ def test_no_name_becomes_code_on_the_page(name):
     tags = {tag for tag, _ in reader.elements}
     assert tags <= TAGS | set("html head meta title body main header nav section footer h1 h2 dl dt dd".split())
     assert not [given for _, given in reader.elements if any(key.startswith("on") for key in given)]
-    assert {given["href"] for given in reader.all("a")} <= {"#event-1"}
+    assert {given["href"] for given in reader.all("a")} <= {"#event-1", "#reading"}
     page.encode()
 
 
@@ -255,6 +255,17 @@ def test_what_is_no_medal_is_not_shown(medal):
 def test_entries_without_an_event_score_have_no_column_for_it():
     teams = (Standing(1, False, "it", 2.0, 2.0, 2.0, {}),)
     assert "Event score" not in Reader(board_html(Leaderboard("e", "E", "speed", teams))).text
+
+
+def test_the_board_of_the_event_shows_the_medal_and_what_the_score_is_made_of():
+    reader = Reader(board_html(lone(metric="event", medal="gold", speedup_vs_baseline=9.0)))
+    assert {"Event score", "Medal", "gold", "Speedup", "9.00×", "Memory", "Weights"} <= set(reader.text)
+
+
+def test_the_time_says_what_mean_it_is():
+    reader = Reader(board_html(leaderboard()))
+    assert "mean" in reader.text
+    assert [given for given in reader.all("span") if "geometric mean" in given.get("title", "")]
 
 
 def test_a_composite_at_another_weight_says_so():
@@ -448,6 +459,29 @@ def test_an_event_may_have_no_winner_yet():
 
 def test_a_reason_is_told_once_an_event():
     assert page().count("12 points less accurate") == 1
+
+
+def test_rows_beyond_fifty_are_folded_away_and_no_band_is_cut():
+    def rows(tied):
+        return [Standing(min(at, tied), at >= tied, f"Team {at}", 2.0, 1.9, 2.1, {}) for at in range(1, 54)]
+
+    def shown(tied):
+        board = Leaderboard("e", "E", "speed", tuple(rows(tied)))
+        return page_html({"e": [board]}, {}).partition("<details>")
+
+    opened, _, folded = shown(tied=99)
+    assert (opened.count("data-team="), folded.count("data-team=")) == (50, 3)
+    assert "<summary>3 more teams</summary>" in folded
+    opened, _, folded = shown(tied=49)
+    assert (opened.count("data-team="), folded.count("data-team=")) == (48, 5)
+    opened, _, folded = shown(tied=1)
+    assert (opened.count("data-team="), folded.count("data-team=")) == (53, 0)
+
+
+def test_the_page_leads_to_how_it_is_read():
+    reader = Reader(page()[15:])
+    assert reader.all("a", href="#reading") and reader.all("h2", id="reading")
+    assert {"Closed and open", "Borderline", "Time"} <= set(reader.text)
 
 
 def test_the_page_names_each_machine_once():

@@ -18,6 +18,7 @@ from tinytorch.perf.feed import Feed, board_of, places_won, view_of
 from tinytorch.perf.records import Leaderboard
 from tinytorch.perf.store import REFUSED, Store
 from tinytorch.perf.widgets import Leaderboards, WidgetError
+from tinytorch.perf.widgets.leaderboards import ALL
 
 NOON = datetime(2025, 6, 1, 12)
 
@@ -80,9 +81,9 @@ def test_a_division_shows_its_own_entries_alone(tmp_path):
     mixed = [submission(team="Same", division="closed"), submission(team="Other", score=3.0, division="open")]
     _, boards = opened(tmp_path, mixed)
     seen = {}
-    for boards.division.value in (None, "closed", "open"):
+    for boards.division.value in ("both", "closed", "open"):
         seen[boards.division.value] = teams(boards)
-    assert seen == {None: ["Other", "Same"], "closed": ["Same"], "open": ["Other"]}
+    assert seen == {"both": ["Other", "Same"], "closed": ["Same"], "open": ["Other"]}
 
 
 def test_a_search_keeps_the_ranks_and_the_own_row(tmp_path):
@@ -96,6 +97,40 @@ def test_a_search_without_a_match_says_so(tmp_path):
     _, boards = opened(tmp_path)
     boards.search.value = "<nobody>"
     assert text(boards.table) == "No team matches “<nobody>”."
+
+
+def test_a_search_without_a_match_says_so_above_the_own_row(tmp_path):
+    _, boards = opened(tmp_path, own_team="Hot Path")
+    boards.search.value = "nobody"
+    assert text(boards.table).startswith("No team matches “nobody”.")
+    assert teams(boards) == ["Hot Path"]
+    boards.search.value = "segfault"
+    assert "No team matches" not in text(boards.table), "it is not ranked, but it is there"
+
+
+def test_the_own_row_stands_at_its_rank_among_those_that_were_found(tmp_path):
+    _, boards = opened(tmp_path, crowd(9), own_team="Team 004")
+    boards.search.value = "8"
+    assert teams(boards) == ["Team 004", "Team 008"]
+    boards.search.value = "0"
+    assert teams(boards) == [f"Team {at:03}" for at in range(9)]
+
+
+def test_what_is_chosen_at_first_is_nothing_that_a_list_cannot_show(tmp_path):
+    _, boards = opened(tmp_path)
+    for control in (boards.division, boards.rows):
+        assert None not in dict(control._options_full).values()
+
+
+def test_innovation_that_looks_the_same_shares_a_rank(tmp_path):
+    scores = {"More": 0.8149, "Less": 0.8051, "Other": 0.8049}
+    entries = [submission(team=team, innovation_score=score) for team, score in scores.items()]
+    stored = filled(tmp_path, entries).submissions()
+    rows = board_of(make_leaderboard, "mlp_sprint", "innovation", stored).standings
+    assert [(row.team, row.rank, row.tied) for row in rows] == [
+        ("Less", 1, True), ("More", 1, True), ("Other", 3, False),
+    ]  # fmt: skip
+    assert rows[1].submission["innovation_score"] == 0.8149, "the row still has what was found"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +148,7 @@ def test_the_own_row_is_seen_below_the_first_fifteen_of_two_hundred(tmp_path):
     assert len(teams(boards)) == 16
     assert teams(boards)[-1] == "Team 030"
     assert "24 more teams" in text(boards.table)
-    boards.rows.value = None
+    boards.rows.value = ALL
     assert len(teams(boards)) == 40
     assert "more teams" not in text(boards.table)
 
@@ -179,7 +214,11 @@ def test_a_better_result_moves_up_and_says_so(tmp_path):
     assert boards.refresh()
     assert teams(boards)[0] == "Team 003"
     assert "▲ up by 3" in text(boards.table)
-    assert text(boards.news) == "New result: Team 003, rank 1 on the speed board."
+    assert text(boards.news) == "New result: Team 003, rank 1 on the event board."
+    boards.metric.value = "speed"
+    store.append(submission(team="Team 002", score=30.0, half=0.001))
+    boards.refresh()
+    assert text(boards.news) == "New result: Team 002, rank 1 on the speed board."
     boards.mark.click()
     assert "▲" not in text(boards.table)
 
@@ -309,7 +348,7 @@ def test_the_browsers_choice_arrives(tmp_path):
 def test_no_name_becomes_code_in_a_widget(name):
     entry = submission(team=name, text=name, github_url=name, machine=machine(name)) | {"id": 1}
     boards = Leaderboards(Careless([entry]), make_leaderboard, own_team=name)
-    for boards.metric.value in ("speed", "innovation", "composite"):
+    for boards.metric.value in ("event", "speed", "innovation", "composite"):
         assert_harmless(boards.table.value)
     for boards.search.value in (name, name + "?"):
         for widget in (boards.leaders, boards.news, boards.checked, boards.table):
@@ -335,11 +374,11 @@ def machine(name):
     return {"processor": name, "blas": name, "clock": name}
 
 
-def test_the_static_picture_shows_all_three_boards_and_is_hidden_by_the_live_one(tmp_path):
+def test_the_static_picture_shows_all_boards_and_is_hidden_by_the_live_one(tmp_path):
     _, boards = opened(tmp_path, own_team="Hot Path")
     bundle = boards._bundle()
     shown = [given["data-metric"] for given in Reader(bundle["text/html"]).all("div", data_testid="board")]
-    assert shown == ["speed", "innovation", "composite"]
+    assert shown == ["event", "speed", "innovation", "composite"]
     assert "Hot Path" in bundle["text/plain"]
     hides = rf"body:has\(\.tp-live-{boards.model_id}\) \.tp-static-{boards.model_id}\{{display:none!important\}}"
     assert re.search(hides, boards._sheet.value)

@@ -16,7 +16,7 @@ import unicodedata
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,9 +30,11 @@ Chart = tuple[str, str | bytes]  # what it shows in words, and an inline SVG or 
 LONGEST_NAME = 40  # characters of a team's name on a board; the whole name is in its tooltip
 LONGEST_LINE = 110  # characters of a description
 LONGEST_NOTE = 240
+OPEN_ROWS = 50  # of a board on the page; the others are folded away
 WINNING_RANKS = {1: "first", 2: "second", 3: "third"}
 DIVISIONS = ("closed", "open")
 MEDALS = ("gold", "silver", "bronze")
+NOBODY = "No ranked entry yet."
 
 
 class BoardError(ValueError):
@@ -60,7 +62,9 @@ METRICS = {
     ),
     "innovation": Metric("Innovation", "evidence found in the model, 0 to 1", 0.0),
     "composite": Metric("Composite", "0.7 × speedup + 0.3 × innovation", 0.7),
-    "event": Metric("Event", "the event's own victory condition, log scale", 1.0, "Event score", logarithmic=True),
+    "event": Metric(
+        "Event score", "the event's own victory condition, log scale", 1.0, "Event score", logarithmic=True
+    ),
 }
 
 # ---------------------------------------------------------------- text
@@ -78,7 +82,7 @@ def board_text(board: Leaderboard, own_team: str | None = None) -> str:
         number = metric.number(row.score)
         lines.append(f"{_rank(row):>4}  {name}  {number:>7}  {_interval(row) or '–':>13}{own}")
     if not board.standings:
-        lines.append("   No ranked entry yet.")
+        lines.append(f"   {NOBODY}")
     if board.unranked:
         lines += ["", "Not ranked:"]
         lines += [f"   {clean(team)}: {clean(reason, LONGEST_NOTE)}" for team, reason in board.unranked]
@@ -95,6 +99,7 @@ def board_html(
     own_team: str | None = None,
     changes: Changes | None = None,
     skipped: int = 0,
+    empty: str = NOBODY,
 ) -> str:
     """The board as an HTML fragment: a real table with a bar and its interval in each row.
 
@@ -107,11 +112,12 @@ def board_html(
         own_team: whose row is marked "you".
         changes:  a column with the places that each team won or lost; a team that is not in it is new.
         skipped:  teams left out of `board` just above its last row; a line says how many.
+        empty:    what a board without rows says.
 
     Raises:
         BoardError: the metric is unknown, or a score cannot stand on the axis.
     """
-    table = _board(board, _legend(board), own_team, changes, skipped)
+    table = _board(board, _legend(board), own_team, changes, skipped, empty)
     return (f"<style>{BOARD_CSS}</style>" if style else "") + table
 
 
@@ -121,14 +127,20 @@ def _board(
     own_team: str | None = None,
     changes: Changes | None = None,
     skipped: int = 0,
+    empty: str = NOBODY,
+    most: int | None = None,
 ) -> str:
     metric, scale, columns = _metric(board), _scale(board), _columns(board, changes)
     caption = _tag("b", metric.title) + " " + _tag("span", _escape(board.title), cls="tp-event")
     caption += " " + _tag("span", metric.about, cls="tp-about")
-    bodies = _bands(board, columns, scale, own_team, skipped)
-    parts = [_tag("caption", caption, style=_LEFT), _head(columns, scale), *bodies]
-    lines = f"--tp-lines:{scale.lines(metric.baseline)}"
-    table = _tag("table", "".join(parts), cls=f"tp-table tp-{_kind(board)}", width="100%", style=lines)
+    bodies = _bands(board, columns, scale, own_team, skipped) or [_empty(empty)]
+    head, cut = _head(columns, scale), _cut(bodies, most)
+    looks = {"cls": f"tp-table tp-{_kind(board)}", "width": "100%"}
+    looks["style"] = f"--tp-lines:{scale.lines(metric.baseline)}"
+    table = _tag("table", _tag("caption", caption, style=_LEFT) + head + "".join(bodies[:cut]), **looks)
+    if rest := bodies[cut:]:
+        more = _tag("summary", _more(sum(body.count("data-team=") for body in rest)))
+        table += _tag("details", more + _tag("table", head + "".join(rest), **looks))
     table += _unranked(board)
     notes = " ".join(_tag("span", _escape(line, LONGEST_NOTE)) for line in (*board.notes, *legend))
     table += _tag("p", notes, cls="tp-notes") if notes else ""
@@ -173,19 +185,29 @@ def _bands(
             baseline = ""
         rows = [_row(row, board, columns, scale, _same_team(row.team, own_team)) for row in band]
         bodies.append(_tag("tbody", "".join(rows), cls="tp-band" if len(band) > 1 else None))
-    if not bodies:
-        cell = _tag("td", "No ranked entry yet.", colspan=2)
-        bodies.append(_tag("tbody", _tag("tr", cell), cls="tp-empty"))
-    return [*bodies, baseline]
+    return [*bodies, baseline] if bodies and baseline else bodies
+
+
+def _empty(words: str) -> str:
+    return _tag("tbody", _tag("tr", _tag("td", words, colspan=2)), cls="tp-empty")
+
+
+def _cut(bodies: Sequence[str], most: int | None) -> int:
+    """How many bodies are open to the reader: `most` rows at most, but the first band as a whole."""
+    rows = accumulate(body.count("<tr") for body in bodies)
+    return next((max(1, at) for at, count in enumerate(rows) if most and count > most), len(bodies))
 
 
 def _gap(skipped: int) -> str:
-    """The line that stands for teams which are not shown.
+    """The line that stands for teams which are not shown."""
+    # Two columns, which every width shows: a cell across one that is hidden would make room for it.
+    return _tag(
+        "tbody", _tag("tr", _tag("td", "", cls="tp-rank") + _tag("td", _more(skipped), colspan=2)), cls="tp-gap"
+    )
 
-    Two columns wide, and longer than that: over columns that are hidden it would make room for them.
-    """
-    words = f"{skipped} more team{'' if skipped == 1 else 's'}"
-    return _tag("tbody", _tag("tr", _tag("td", words, colspan=2, style=_LEFT)), cls="tp-gap")
+
+def _more(teams: int) -> str:
+    return f"{teams} more team{'' if teams == 1 else 's'}"
 
 
 def _row(row: Standing, board: Leaderboard, columns: Sequence[Column], scale: Scale, own: bool) -> str:
@@ -304,11 +326,14 @@ def _reason(reason: str) -> str:
 
 def _legend(board: Leaderboard) -> list[str]:
     lines = []
-    if any(row.tied for row in board.standings):
+    tied = any(row.tied for row in board.standings)
+    if tied and board.metric == "innovation":
+        lines.append("“=” and a bracket: the same score.")
+    elif tied:
         lines.append("“=” and a bracket: the intervals reach the first of the band, their order is not settled.")
     if any(row.submission.get("mode") == "practice" for row in board.standings):
         lines.append("Practice: measured in the teams' own sessions, not by a referee.")
-    if _division_column(board) and board.metric == "speed":
+    if _division_column(board) and board.metric in _MEASURED:
         lines.append("Closed: the baseline's network, computed otherwise; open: any model above the floor.")
     return lines
 
@@ -330,10 +355,12 @@ def _columns(board: Leaderboard, changes: Changes | None) -> list[Column]:
     columns = [_score_column(board)]
     if changes is not None:
         columns.append(Column("Change", "tp-change", lambda row: _change(row.team, changes), lambda _: ""))
-    if board.metric == "speed":
-        columns += _event_column(board)
+    if board.metric in _MEASURED:
+        columns += _event_column(board) if board.metric == "speed" else _medal_column(board)
         columns += [
-            _measured(*extra) for extra in _EXTRAS if any(row.submission.get(extra[1]) for row in board.standings)
+            _measured(*extra)
+            for extra in _MEASURED[board.metric]
+            if any(row.submission.get(extra[1]) for row in board.standings)
         ]
         columns += _quality_column(board) + _division_column(board)
     return columns
@@ -376,6 +403,12 @@ def _event_column(board: Leaderboard) -> list[Column]:
             lambda _: baseline,
         )
     ]
+
+
+def _medal_column(board: Leaderboard) -> list[Column]:
+    if not any(_medal(row.submission) for row in board.standings):
+        return []
+    return [Column("Medal", "tp-outcome", lambda row: _medal(row.submission), lambda _: "")]
 
 
 def _division_column(board: Leaderboard) -> list[Column]:
@@ -448,11 +481,16 @@ def _digits(value: float) -> str:
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 
 
-_EXTRAS = (
-    ("Time", "optimized_time_s", "baseline_time_s", _seconds),
+_RESOURCES = (
     ("Memory", "peak_memory_bytes", "baseline_peak_memory_bytes", _bytes),
     ("Weights", "model_bytes", "baseline_model_bytes", _bytes),
 )
+_MEAN = "of one call: median over the rounds, geometric mean over the cases that the speedup is made of"
+_TIME = f'<span title="{_MEAN}">Time</span> <div class="tp-below">mean</div>'
+_MEASURED = {  # on which boards, in columns of their own
+    "speed": ((_TIME, "optimized_time_s", "baseline_time_s", _seconds), *_RESOURCES),
+    "event": (("Speedup", "speedup_vs_baseline", "", METRICS["speed"].number), *_RESOURCES),
+}
 
 
 # From fine to coarse; on a log axis the 1 of the baseline is always one of them.
@@ -545,9 +583,9 @@ def page_html(
         for number, (event, boards) in enumerate(boards_by_event.items(), 1)
     ]
     boards = [board for group in boards_by_event.values() for board in group]
-    head = _tag("h1", _escape(title)) + (
-        _tag("p", _escape(subtitle, LONGEST_NOTE), cls="tp-lead") if subtitle else ""
-    )
+    help_link = _tag("a", "How to read this page", href="#reading")
+    words = f"{_escape(subtitle, LONGEST_NOTE)} {help_link}"
+    head = _tag("h1", _escape(title)) + _tag("p", words, cls="tp-lead")
     content = _tag("header", head) + _summary(boards_by_event, decided) + "".join(sections) + _help(boards)
     return _document(_escape(title), _tag("main", content, cls="tp tp-page"))
 
@@ -625,7 +663,7 @@ def _event(
     head = _tag("h2", title, id=f"event-{number}")
     head += _verdict(decided) if decided else ""
     head += _tag("p", _escape(victory, LONGEST_NOTE), cls="tp-lead") if victory else ""
-    shown = [_board(board, ()) for board in _once(boards)]
+    shown = [_board(board, (), most=OPEN_ROWS) for board in _once(boards)]
     drawn = "".join(_chart(*chart) for chart in charts)
     rest = _tag("div", "".join(shown[1:]) + drawn, cls="tp-flow")
     return _tag("section", head + "".join(shown[:1]) + rest, aria_labelledby=f"event-{number}")
@@ -659,6 +697,12 @@ _READING = {
     "by it wins. Bronze, silver and gold are marks set beforehand, reached by the whole interval; more than one "
     "team may have gold.",
     "Disc": "Rank 1 to 3, and the whole interval above the baseline. A tie with the baseline is no win.",
+    "Closed and open": "Closed: the baseline's network, only computed otherwise. Open: any other model above the "
+    "floor. Which one it is was found by measuring, not by what the team says.",
+    "Borderline": "The quality lies within one standard error of the floor: on other inputs the entry might have "
+    "fallen on its other side.",
+    "Time": "Of one call: the median over the rounds, then the geometric mean over the cases (batch sizes) that "
+    "the speedup is made of.",
     "Not ranked": "The entry is kept with its reason, most often a quality below the floor of the event.",
     "Innovation": "Only what is found in the model counts, the three best families of it. What is claimed but not "
     "found is shown dashed and scores nothing.",
@@ -674,7 +718,7 @@ def _help(boards: Sequence[Leaderboard]) -> str:
         if term != "Practice" or "practice" in modes
     )
     machines = "".join(_tag("p", line, cls="tp-machine") for line in _machines(boards))
-    return _tag("footer", _tag("h2", "How to read this page") + _tag("dl", reading) + machines)
+    return _tag("footer", _tag("h2", "How to read this page", id="reading") + _tag("dl", reading) + machines)
 
 
 def _machines(boards: Sequence[Leaderboard]) -> list[str]:
@@ -897,14 +941,17 @@ tr:has(.tp-disc) .tp-team>bdi{font-weight:700}
 -webkit-line-clamp:2}
 .tp-line.tp-wrap{gap:.3em;margin-top:.3em}
 .tp-line a{color:inherit}
+.tp.tp-board table.tp-table .tp-line a{text-decoration:underline}
 .tp-tag,.tp-chip{border-color:var(--tp-neutral)!important;font-size:.82em;white-space:nowrap}
 .tp-chip{font-size:1em}
 .tp-chip b{color:var(--tp-ink);font-variant-numeric:tabular-nums}
 .tp-claimed{border-style:dashed!important;white-space:normal}
 .tp.tp-board table.tp-table :is(th,td).tp-chart{width:auto;padding-inline:1em;overflow:visible;position:relative}
+.tp-axis,.tp-lane{container-type:inline-size}
 .tp-axis .tp-fine{display:inline!important}
 .tp-axis span{transform:translateX(-50%);font-variant-numeric:tabular-nums}
-.tp-lane{position:absolute!important;inset:0 1em;height:auto!important;background-image:var(--tp-lines)}
+.tp-lane{position:absolute!important;inset:0 1em;height:auto!important}
+.tp-lane::before{content:"";position:absolute;inset:0;background-image:var(--tp-lines)}
 .tp-bar{top:50%;height:.9em!important;margin-top:-.45em;background:var(--tp-accent)!important;border-radius:2px}
 .tp-whisker{top:50%;height:.7em!important;margin-top:-.35em;box-sizing:border-box;
 border:solid var(--tp-ink)!important;border-width:0 1.5px!important;min-width:3px}
@@ -940,18 +987,20 @@ overflow:visible;white-space:nowrap}
 .tp-notes{margin:.7em 0 0;font-size:.86em;color:var(--tp-muted)}
 .tp-notes span{margin-right:1.2em}
 @container (max-width:75em){.tp.tp-board table.tp-table:has(.tp-change) .tp-extra{display:none}}
+@container (max-width:68em){.tp.tp-board table.tp-table:has(.tp-division) .tp-extra{display:none}}
 @container (max-width:62em){.tp.tp-board table.tp-table .tp-extra{display:none}}
-@container (max-width:52em){.tp-axis .tp-fine{display:none!important}}
+@container (max-width:12em){.tp-axis .tp-fine{display:none!important}}
+@container (max-width:5em){.tp-axis span,.tp-lane span,.tp-lane::before{display:none!important}}
+@container (max-width:50em){.tp.tp-board table.tp-table:has(.tp-change) .tp-chart{display:none}
+.tp.tp-board table.tp-table:has(.tp-change):not(.tp-unranked) :is(th,td).tp-team{width:auto}}
 @container (max-width:44em){.tp.tp-board table.tp-table .tp-division{display:none}
 .tp.tp-board table.tp-table :is(th,td).tp-team{width:40%}
 .tp.tp-board table.tp-speed :is(th,td).tp-team{width:34%}
 .tp.tp-board table.tp-composite :is(th,td).tp-team{width:46%}
-.tp.tp-board table.tp-innovation :is(th,td).tp-team{width:52%}
-.tp.tp-board table.tp-speed:has(.tp-change) .tp-chart{display:none}
-.tp.tp-board table.tp-speed:has(.tp-change) :is(th,td).tp-team{width:auto}}
-@container (max-width:32em){.tp.tp-board table.tp-table .tp-outcome{display:none}}
-@container (max-width:28em){.tp.tp-board table.tp-table .tp-chart{display:none}
+.tp.tp-board table.tp-innovation :is(th,td).tp-team{width:52%}}
+@container (max-width:40em){.tp.tp-board table.tp-table .tp-chart{display:none}
 .tp.tp-board table.tp-table:not(.tp-unranked) :is(th,td).tp-team{width:auto}}
+@container (max-width:32em){.tp.tp-board table.tp-table .tp-outcome{display:none}}
 @container (max-width:24em){.tp.tp-board table.tp-table .tp-change,.tp-words{display:none}
 .tp.tp-board table.tp-table .tp-score{width:6.4em}.tp.tp-board table.tp-table .tp-rank{width:3em}
 .tp.tp-board table.tp-unranked th.tp-team{padding-left:.5em;width:40%}}
@@ -970,6 +1019,8 @@ background:var(--tp-paper)}
 .tp-page h1{font-size:2.1em;line-height:1.15;margin:0;letter-spacing:-.02em}
 .tp-page h2{font-size:1.5em;margin:0;letter-spacing:-.01em}
 .tp-lead{color:var(--tp-muted);margin:.35em 0 0;max-width:60em}
+.tp-lead a{color:inherit;margin-left:.7em}
+.tp-page summary{padding:.7em 0;color:var(--tp-muted);cursor:pointer}
 .tp-cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(15em,1fr));gap:1em;margin:1.8em 0 0}
 .tp-card{display:block;padding:1em 1.2em;border-radius:8px;background:var(--tp-card);color:inherit;
 text-decoration:none;border-top:3px solid var(--tp-accent)}
@@ -987,7 +1038,7 @@ font-variant-numeric:tabular-nums}
 .tp-page section>.tp-board{margin-top:1.6em}
 .tp-flow{columns:2;column-gap:2.4em;margin-top:2.2em}
 .tp-flow>*{break-inside:avoid;padding-bottom:2.2em}
-.tp-page .tp-event{display:none}
+.tp-page caption .tp-event{display:none}
 .tp-page .tp-about::before{content:none}
 .tp-figure{margin:0;min-width:0}
 .tp-figure :is(svg,img){display:block;width:100%;height:auto}

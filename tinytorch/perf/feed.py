@@ -15,7 +15,7 @@ from tinytorch.perf.workloads.events import EVENTS, Event
 Submission = Mapping[str, Any]
 MakeLeaderboard = Callable[[Event, str, Sequence[Submission]], Leaderboard]
 
-METRICS = ("speed", "innovation", "composite")
+METRICS = ("event", "speed", "innovation", "composite")  # first the board that decides who wins
 ORDERS = ("Rank", "Team name", "Change", "Newest first")
 RULE = 0.7  # weight of speed by the rule of the course
 LARGE = ("rounds",)  # what no board shows; most of the bytes of a submission
@@ -76,13 +76,31 @@ class Feed:
 def board_of(
     make: MakeLeaderboard, event: str, metric: str, submissions: Sequence[Submission], weight: float = RULE
 ) -> Leaderboard:
-    """The board of an event; a composite at any weight of speed from 0 to 1."""
-    if metric != "composite" or weight == RULE:
-        return make(EVENTS[event], metric, submissions)
+    """The board of an event; a composite at any weight of speed from 0 to 1, innovation as it is shown."""
+    if metric == "composite" and weight != RULE:
+        weighted = _made_of(make, event, "speed", submissions, [_weighted(each, weight) for each in submissions])
+        return replace(weighted, metric=f"composite {weight:.2f}")
+    rounded = [_rounded(each) for each in submissions] if metric == "innovation" else submissions
+    return _made_of(make, event, metric, submissions, rounded)
+
+
+def _made_of(
+    make: MakeLeaderboard,
+    event: str,
+    metric: str,
+    submissions: Sequence[Submission],
+    ranked: Sequence[Submission],
+) -> Leaderboard:
+    """The board of other scores, `ranked`; its rows have the submissions as they are."""
     originals = {each["id"]: each for each in submissions}
-    board = make(EVENTS[event], "speed", [_weighted(each, weight) for each in submissions])
+    board = make(EVENTS[event], metric, ranked)
     rows = tuple(replace(row, submission=originals[row.submission["id"]]) for row in board.standings)
-    return replace(board, metric=f"composite {weight:.2f}", standings=rows)
+    return replace(board, standings=rows)
+
+
+def _rounded(entry: Submission) -> Submission:
+    """Innovation to the two digits that are shown: 0.81 and 0.81 share a rank."""
+    return {**entry, "innovation_score": round(entry["innovation_score"], 2)}
 
 
 def _weighted(entry: Submission, weight: float) -> Submission:
@@ -106,7 +124,7 @@ class View:
 
     board: Leaderboard
     skipped: int  # teams left out just above the last row
-    found: int  # teams that match the search
+    found: bool  # whether a team matches the search, ranked or not
 
 
 def view_of(
@@ -117,12 +135,15 @@ def view_of(
     most: int | None = None,
     own_team: str | None = None,
 ) -> View:
-    """The first `most` rows that match, in one of ORDERS, and below them the own row if it is not there."""
-    wanted = search.strip().casefold()
-    rows = [row for row in ordered(board.standings, changes, order) if wanted in row.team.casefold()]
+    """The first `most` rows that match, in one of ORDERS; the own row is among them or the last one."""
+    wanted, mine = search.strip().casefold(), (own_team or "").casefold()
+    names = {row.team: row.team.casefold() for row in board.standings}
+    matching = {team for team, name in names.items() if wanted in name}
+    rows = [
+        row for row in ordered(board.standings, changes, order) if row.team in matching or names[row.team] == mine
+    ]
     shown = rows[:most]
-    own = [row for row in board.standings if own_team and row.team.casefold() == own_team.casefold()]
-    added = [row for row in own if row not in shown]
+    added = [row for row in rows[len(shown) :] if names[row.team] == mine]
     left_out = len(rows) - len(shown)
     notes = [*board.notes]
     if left_out and not added:
@@ -131,7 +152,7 @@ def view_of(
     if most is not None and len(unranked) > most:
         notes.append(f"{len(unranked) - most} more teams are not ranked.")
     seen = replace(board, standings=(*shown, *added), unranked=tuple(unranked[:most]), notes=tuple(notes))
-    return View(seen, max(0, left_out - sum(row in rows for row in added)) if added else 0, len(rows))
+    return View(seen, left_out - len(added) if added else 0, not wanted or bool(matching or unranked))
 
 
 def ordered(standings: Sequence[Standing], changes: Mapping[str, int], order: str) -> list[Standing]:

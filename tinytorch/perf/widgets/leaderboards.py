@@ -1,4 +1,4 @@
-"""Three leaderboards of an event that follow the store; the reader's own row is always in sight.
+"""The leaderboards of an event that follow the store; the reader's own row is always in sight.
 
 Redraws only what is looked at. Looks into the store between cells, never while one runs: a measurement in the
 notebook's own process is not disturbed. Does not: rank or score; `make_leaderboard` is handed in.
@@ -15,8 +15,8 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from tinytorch.perf.board import DIVISIONS, board_html, board_text, clean
 from tinytorch.perf.board import METRICS as SHOWN
-from tinytorch.perf.board import board_html, board_text, clean
 from tinytorch.perf.feed import (
     METRICS,
     ORDERS,
@@ -24,6 +24,7 @@ from tinytorch.perf.feed import (
     Feed,
     MakeLeaderboard,
     Store,
+    Submission,
     board_of,
     places_won,
     view_of,
@@ -34,8 +35,8 @@ from tinytorch.perf.widgets.easel import Dashboard, WidgetError, line_of_text
 from tinytorch.perf.workloads.events import EVENTS
 
 ROWS = (15, 50)
-ALL = 0  # of rows to show
 KEYS = "By keyboard: Tab moves on, Space opens a list, arrows and Enter choose from it, Enter presses a button."
+BOTH, ALL = "both", 0  # a list of ipywidgets shows nothing where None is chosen
 LOOK_S = 1.0  # from one look into the store to the next
 MOST_FOLLOWERS = 4  # in one kernel: a cell that is run again leaves the board before to the garbage collector
 
@@ -43,7 +44,7 @@ _followers: list[weakref.ref[Leaderboards]] = []
 
 
 class Leaderboards(Dashboard):
-    """Speed, innovation and composite of one event, alive.
+    """Who wins an event, then its speed, innovation and composite boards, alive.
 
     Args:
         store: of the submissions, a `perf.store.Store`.
@@ -83,10 +84,10 @@ class Leaderboards(Dashboard):
         wide = widgets.Layout(width="auto")
         looks = {"layout": wide, "style": {"description_width": "initial"}}
         titles = [(each.title, name) for name, each in EVENTS.items()]
-        divisions = ("both", "closed", "open")  # a value None would show as nothing chosen
+        divisions = (BOTH, *DIVISIONS)
         rows = [*((f"{count} rows", count) for count in ROWS), ("all rows", ALL)]
         self.event = widgets.Dropdown(options=titles, value=event, description="Event", **looks)
-        self.division = widgets.Dropdown(options=divisions, value="both", description="Division", **looks)
+        self.division = widgets.Dropdown(options=divisions, value=BOTH, description="Division", **looks)
         self.order = widgets.Dropdown(options=ORDERS, description="Order by", **looks)
         self.search = widgets.Text(placeholder="team name", description="Find", **looks)
         self.rows = widgets.Dropdown(options=rows, value=ROWS[0], description="Show", **looks)
@@ -103,7 +104,7 @@ class Leaderboards(Dashboard):
         )  # fmt: skip
         self.number = widgets.BoundedFloatText(
             RULE, min=0.0, max=1.0, step=0.05, description="Weight as a number",
-            style={"description_width": "initial"}, layout=widgets.Layout(width="17em"),
+            style={"description_width": "initial"}, layout=widgets.Layout(width="18em"),
         )  # fmt: skip
         widgets.link((self.weight, "value"), (self.number, "value"))
         self.leaders = widgets.HTML()
@@ -132,13 +133,14 @@ class Leaderboards(Dashboard):
         self._draw()
         self.snapshot()
 
-    def _chosen_division(self) -> str | None:
-        return None if self.division.value == "both" else self.division.value
-
     def board(self, metric: str, until: int | None = None) -> Leaderboard:
         """One board as chosen by the controls, whole and by rank; as it was at an id, or is now."""
-        entries = self._feed.entries(self.event.value, self._chosen_division(), until)
-        return board_of(self._make, self.event.value, metric, entries, self.weight.value)
+        return board_of(self._make, self.event.value, metric, self._entries(until), self.weight.value)
+
+    def _entries(self, until: int | None = None) -> list[Submission]:
+        """Of the event and division that are chosen."""
+        division = None if self.division.value == BOTH else self.division.value
+        return self._feed.entries(self.event.value, division, until)
 
     def changes(self, metric: str, now: Leaderboard) -> dict[str, int]:
         """Places won by each team since the boards were opened or marked as seen."""
@@ -157,17 +159,15 @@ class Leaderboards(Dashboard):
         board = self.board(metric)
         changes = self.changes(metric, board)
         view = view_of(board, changes, self.order.value, search, most, self._own_team)
-        none = search.strip() and not view.found
-        words = line_of_text(f"No team matches “{clean(search)}”.", test_id="board", status=False) if none else ""
-        if none and not view.board.standings:
-            return words
-        return words + board_html(view.board, style, self._own_team, changes, view.skipped)
+        table = board_html(view.board, style, self._own_team, changes, view.skipped)
+        if view.found:
+            return table
+        none = line_of_text(f"No team matches “{clean(search)}”.", test_id="no-match", status=False)
+        return none + (table if view.board.standings else "")
 
     def _leading(self) -> str:
         """For which weights who leads: exact, because a composite is a straight line over the weight."""
-        entries = [
-            each for each in self._feed.entries(self.event.value, self._chosen_division()) if each["ranked"]
-        ]
+        entries = [each for each in self._entries() if each["ranked"]]
         changes = lead_changes(entries)
         ends = [weight for weight, _ in changes[1:]] + [1.0]
         parts = [
