@@ -88,6 +88,8 @@ def problems_of_a_kind(event: Event, answers: Answers) -> Iterator[WorkerError]:
     for kind in np.unique(answers.kinds):
         rows = answers.kinds == kind
         groups = np.unique(answers.groups[rows], return_inverse=True)[1]
+        if groups.max() == 0:
+            continue  # one part of the text tells no error
         difference, standard_error = paired_difference(errors[rows], expected[rows], groups)
         if difference - 2 * standard_error > event.floor:
             shown = {"metric": event.metric, "difference": coarse(difference, event.metric), "floor": event.floor}

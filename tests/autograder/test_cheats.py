@@ -53,7 +53,8 @@ def stopped(path: Path, result: Report) -> bool:
     """By the check that was promised, or by being no faster than it has earned."""
     check = promise(path)[1]
     if check.startswith("no gain"):
-        return max(result["speedup_vs_baseline"], result["event_score"]) <= UNEARNED
+        refused_unscored = not result["ranked"] and "event_score" not in result
+        return refused_unscored or max(result["speedup_vs_baseline"], result["event_score"]) <= UNEARNED
     return bool(set(check.split(" or ")) & set(result["checks"])) and not result["ranked"]
 
 
