@@ -401,6 +401,24 @@ def test_waiting_for_a_core_is_taken_off(tmp_path, monkeypatch):
     assert (clock.wall_s(), clock.waited_s(), clock.now_s()) == (10, 3, 7)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_in_a_forked_child_the_clock_counts_the_child(tmp_path):
+    """With its parent's waits, time ran backwards, and a block was sized for a task of no time."""
+    path = counters(tmp_path, "5000000000 2000000000 7\n")
+    clock = Clock(path)
+    (tmp_path / "of the child").write_text("1000 4000000000 1\n")
+    (tmp_path / "of the child").replace(path)  # the same path leads to other counters, as thread-self does
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.write(writer, f"{clock.waited_s()} {clock.name}".encode())
+        os._exit(0)
+    os.close(writer)
+    told = os.read(reader, 100).decode()
+    os.wait()
+    os.close(reader)
+    assert (told, clock.waited_s()) == ("4.0 wall minus waiting", 2.0)
+
+
 def test_without_the_file_the_clock_is_wall_time_and_says_so(tmp_path, monkeypatch):
     clock = Clock(tmp_path / "missing")
     monkeypatch.setattr(profiler, "perf_counter_ns", lambda: 10_000_000_000)

@@ -199,13 +199,17 @@ class Notebook:
 
     def run(self, first: int, last: int, patience_s: float = PATIENCE_S) -> None:
         """Shift-Enter from cell `first` to cell `last`, then wait until the last one has run."""
-        self.cell(first).locator(".jp-InputPrompt, .jp-InputArea").first.click()
-        self.page.keyboard.press("Escape")
-        for _ in range(first, last + 1):
-            self.page.keyboard.press("Shift+Enter")
+        self.begin(first, last)
         model = "jupyterapp.shell.currentWidget.content.widgets[index].model"
         done = f"index => {model}.executionState !== 'running' && {model}.executionCount"
         self.page.wait_for_function(done, arg=last, timeout=patience_s * 1000)
+
+    def begin(self, first: int, last: int | None = None) -> None:
+        """Shift-Enter from cell `first` to cell `last`, without waiting."""
+        self.cell(first).locator(".jp-InputPrompt, .jp-InputArea").first.click()
+        self.page.keyboard.press("Escape")
+        for _ in range(first, (first if last is None else last) + 1):
+            self.page.keyboard.press("Shift+Enter")
 
     def run_all(self, patience_s: float = PATIENCE_S) -> None:
         """Every cell, top to bottom; fails if one of them complains."""

@@ -191,6 +191,35 @@ def test_a_submission_changes_the_board_and_every_theme_can_be_read(server, page
     assert len(colours) >= 2, "the board follows the theme"
 
 
+def test_what_was_typed_before_a_click_counts_even_while_a_cell_runs(server, folder, page):
+    """A kernel with subshells hears the button in one thread and the team's name in the one that is busy."""
+    gate = folder / "gate"
+    write(folder / "busy.ipynb", BOARDS, SHOW, f"import os\nos.mkfifo({str(gate)!r})\nopen({str(gate)!r}).read()")
+    notebook = open_notebook(page, server, "busy.ipynb")
+    notebook.run(0, 1)
+    page.get_by_label("Team").fill("x" * 41)
+    page.get_by_role("button", name="Submit").click()
+    assert "has 41 characters" in outcome(page, "refused")
+    page.get_by_label("Team").fill("Typed Before")
+    page.get_by_role("button", name="Submit").click()
+    assert outcome(page, "ok").startswith("Stored. MLP Sprint: ")
+
+    notebook.begin(2)
+    page.locator(".jp-InputPrompt", has_text="[*]").wait_for()
+    page.get_by_label("Description").fill("while a cell runs")
+    page.get_by_role("button", name="Submit").click()
+    assert outcome(page, "measuring") == "starting when no cell runs"
+    page.get_by_role("button", name="Cancel").click()
+    assert outcome(page, "cancelled") == "Cancelled. Nothing was stored."
+    page.get_by_label("Description").fill("also while a cell runs")
+    page.get_by_role("button", name="Submit").click()
+    assert outcome(page, "measuring") == "starting when no cell runs"
+    gate.write_text("through")
+    outcome(page, "ok")
+    own = [each for each in Store(folder / "class.sqlite").submissions() if each["team_name"] == "Typed Before"]
+    assert [each["optimization_description"] for each in own] == ["", "also while a cell runs"]
+
+
 def test_the_lesson_has_a_board_and_a_panel(server, folder, page):
     """The module's own notebook without its checks; of what only looks, entries and the two dashboards."""
     lesson = nbformat.read(ROOT / "modules/20_tinymlperf/tinymlperf.ipynb", 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import sys
@@ -15,6 +16,7 @@ from tinytorch.core.benchmarking import CompetitionProfiler, TinyMLPerfCompetiti
 from tinytorch.perf.store import Store, StoreError
 from tinytorch.perf.verify import VerifyError
 from tinytorch.perf.widgets import Leaderboards, SubmitPanel, WidgetError
+from tinytorch.perf.widgets.measuring import STAGES
 from tinytorch.perf.workloads.baselines import load_baseline
 
 PATIENCE_S = 60
@@ -204,6 +206,68 @@ def test_a_second_click_starts_nothing(tmp_path):
     assert panel._running is first
     panel.close()
     assert panel.wait(PATIENCE_S)
+
+
+# ---------------------------------------------------------------- in a loop
+
+
+def in_a_loop(panel, *steps):
+    """Shown in a loop; each step follows a turn of a thread of its own, as clicks do in a subshell."""
+
+    async def show():
+        panel.shown()
+        for step in steps:
+            await asyncio.to_thread(step)
+        while panel._asked:
+            await asyncio.sleep(0)
+
+    asyncio.run(show())
+    assert panel.wait(PATIENCE_S)
+
+
+def test_a_click_is_overtaken_by_what_was_typed_before_it(tmp_path):
+    store, _, panel = opened(tmp_path)
+
+    def click_then_hear():
+        panel._loop.call_soon_threadsafe(panel.submit.click)
+        panel._loop.call_soon_threadsafe(setattr, panel.team, "value", "Typed Before")
+
+    in_a_loop(panel, click_then_hear)
+    assert said(panel)[0] == "ok"
+    assert [each["team_name"] for each in store.submissions()] == ["Typed Before"]
+
+
+def test_an_entry_that_waits_for_a_cell_says_so_and_can_be_cancelled(tmp_path):
+    store, _, panel = opened(tmp_path)
+    seen = []
+    in_a_loop(
+        panel,
+        panel.submit.click,
+        panel.submit.click,
+        lambda: seen.append((said(panel), panel.submit.disabled, panel.cancel.disabled)),
+        panel.cancel.click,
+        lambda: seen.append((said(panel), panel.submit.disabled, panel.cancel.disabled)),
+    )
+    assert seen == [
+        (("measuring", "starting when no cell runs"), True, False),
+        (("cancelled", "Cancelled. Nothing was stored."), False, True),
+    ]
+    assert panel._running is None and len(store) == 0
+
+
+def test_the_bar_only_goes_forward(tmp_path):
+    profiler = CompetitionProfiler(budget_s=0.2)
+    competition = TinyMLPerfCompetitionPlus(store=tmp_path / "store.sqlite", profiler=profiler)
+    panel = SubmitPanel(competition, {"baseline": load_baseline("mlp_sprint")}, team="Byte Club")
+    stages, shares = [], []
+    panel.outcome.observe(lambda change: stages.append(said(panel)[1]), "value")
+    panel.bar.observe(lambda change: shares.append(change["new"]), "value")
+    submitted(panel)
+    assert shares == sorted(shares)
+    assert [each for each in stages if "round " not in each][:-1] == [
+        "starting",
+        *(words for _, _, words, _ in STAGES),
+    ]
 
 
 # ---------------------------------------------------------------- models, words, other viewers

@@ -11,6 +11,7 @@ arithmetic. Does not: compare two models (that is the benchmark, Module 20).
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter_ns  # the function itself: setting time.perf_counter_ns later does not stop our clock
@@ -34,18 +35,30 @@ class Clock:
 
     On Linux the second field of `/proc/thread-self/schedstat` counts that waiting time; where the file is missing
     or says nothing the clock is wall time, and `name` says so. `overhead_s` is what reading the clock adds to an
-    interval between two readings. Make one in the thread that uses it.
+    interval between two readings. Make one in the thread that uses it; in a forked child it counts the child.
     """
 
+    _file: int | None = None
+
     def __init__(self, schedstat: str | os.PathLike[str] = "/proc/thread-self/schedstat") -> None:
-        self._file = _open_counters(schedstat)
-        self.name = "wall" if self._file is None else "wall minus waiting"
+        self._schedstat = schedstat
+        self.count_from_here()
         self.overhead_s = float(np.median([-(self.now_s() - self.now_s()) for _ in range(101)]))
+        _clocks.add(self)
+
+    def count_from_here(self) -> None:
+        """Count the thread that calls this."""
+        self._close()
+        self._file = _open_counters(self._schedstat)
+        self.name = "wall" if self._file is None else "wall minus waiting"
+
+    def _close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+        self._file = None
 
     def __del__(self) -> None:
-        file = getattr(self, "_file", None)
-        if file is not None:
-            os.close(file)
+        self._close()
 
     def wall_s(self) -> float:
         return perf_counter_ns() * 1e-9
@@ -56,6 +69,19 @@ class Clock:
 
     def now_s(self) -> float:
         return self.wall_s() - self.waited_s()
+
+
+_clocks: weakref.WeakSet[Clock] = weakref.WeakSet()
+
+
+def _count_the_child() -> None:
+    """What a child inherits counts a thread of the parent, by whose waits time would run backwards."""
+    for clock in _clocks:
+        clock.count_from_here()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_count_the_child)
 
 
 def _open_counters(path: str | os.PathLike[str]) -> int | None:

@@ -22,15 +22,16 @@ from tinytorch.perf.widgets.easel import WidgetError
 
 Message = Mapping[str, Any]  # {"stage": words, "share": 0..1}, {"result": ...}, {"error": words, "kind": class}
 
-# Who does it, by which method, what it is called, and where the bar stands when it begins.
+# Who does it, by which method, what it is called, and where the bar stands when it begins; in this order.
 STAGES = (
     ("tinyperf", "load_benchmark", "loading the event", 0.02),
     ("profiler", "measure_quality", "checking the answers", 0.05),
-    ("profiler", "measure_rounds", "timing: finding the size of a block", 0.15),
-    ("profiler", "measure_resources", "measuring memory and size", 0.75),
-    ("innovation_detector", "analyze_innovation", "looking for techniques", 0.85),
+    ("profiler", "measure_resources", "measuring memory and size", 0.15),
+    ("profiler", "measure_rounds", "timing: finding the size of a block", 0.25),
+    ("innovation_detector", "analyze_innovation", "looking for techniques", 0.9),
 )
-ROUNDS_FROM, ROUNDS_TO, LEAST_ROUNDS = 0.2, 0.75, 12
+ROUNDS_FROM, ROUNDS_TO, LEAST_ROUNDS = 0.3, 0.9, 12
+SELDOM_S = 0.1  # from one word about rounds to the next: a pipe that is full would stop the clock
 LONGEST_WORDS = 500
 
 
@@ -101,14 +102,9 @@ def _child(competition: Competition, entry: Mapping[str, Any], writer: int) -> N
     with contextlib.suppress(OSError):
         os.setpgid(0, 0)  # a group of its own: ended as one, and not by an interrupt of the kernel
     sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")
-    last = 0.0
 
     def say(**message: Any) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if "stage" not in message or now - last > 0.1:  # a pipe that is full would stop the clock
-            last = now
-            _write(writer, json.dumps(message).encode() + b"\n")
+        _write(writer, json.dumps(message).encode() + b"\n")
 
     try:
         say(result=_measured(competition, entry, say))
@@ -165,11 +161,14 @@ def _announce(holder: Any, method: str, tell: Callable[[], None], before: bool =
 
 def _rounds(say: Callable[..., None]) -> Callable[[], None]:
     """Told between two rounds, never inside one: nothing is being timed then."""
-    done = 0
+    done, last = 0, 0.0
 
     def tell() -> None:
-        nonlocal done
+        nonlocal done, last
         done += 1
+        if time.monotonic() - last < SELDOM_S:
+            return
+        last = time.monotonic()
         share = ROUNDS_FROM + (ROUNDS_TO - ROUNDS_FROM) * min(1.0, done / (2 * LEAST_ROUNDS))
         say(stage=f"timing: round {done} done, at least {LEAST_ROUNDS}", share=share)
 

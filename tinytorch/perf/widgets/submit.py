@@ -1,11 +1,15 @@
 """A form that enters a model: measured in a child, cancelled at once, and one line that says what happened.
 
-The kernel is free meanwhile, so it is not what is timed. Does not: measure or judge; the competition that
-is handed in does, in the child, and its store gets the result here.
+The kernel is free meanwhile, so it is not what is timed. A click may come in a thread of its own (a subshell) and
+overtake the words that were typed before it, so it begins in the loop that shows the panel, once no cell runs
+there. Does not: measure or judge; the competition that is handed in does, in the child, and its store gets the
+result here.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 from collections.abc import Mapping
 from functools import partial
@@ -20,6 +24,8 @@ from tinytorch.perf.workloads.events import EVENTS
 
 REFUSALS = ("VerifyError", "WorkloadError", "BenchmarkError", "EntryError")  # an answer, not a defect
 READY = "Choose a model and submit it."
+CANCELLED = "Cancelled. Nothing was stored."
+SETTLE_S = 0.05  # of a free loop: what was typed before the click has come by then
 
 
 class SubmitPanel(Dashboard):
@@ -38,6 +44,8 @@ class SubmitPanel(Dashboard):
 
     _running: Measurement | None = None
     _watcher: threading.Thread | None = None
+    _loop: asyncio.AbstractEventLoop | None = None  # none in a script
+    _asked = False  # Submit was pressed and nothing has begun yet
 
     def __init__(
         self,
@@ -47,6 +55,7 @@ class SubmitPanel(Dashboard):
         team: str = "",
         event: str = "mlp_sprint",
     ) -> None:
+        self._lock = threading.RLock()  # before all: a panel that was never built is closed, too
         if not models:
             raise WidgetError("models is empty; hand in at least one, {'my first try': model}")
         self._competition, self._models, self._boards = competition, dict(models), boards
@@ -60,7 +69,7 @@ class SubmitPanel(Dashboard):
             self.outcome,
         ])  # fmt: skip
         super().__init__([form], "submit panel")
-        self.submit.on_click(lambda _: self.start())
+        self.submit.on_click(lambda _: self._ask())
         self.cancel.on_click(lambda _: self.stop())
         self._tell(READY, "idle")
 
@@ -88,12 +97,38 @@ class SubmitPanel(Dashboard):
 
     # ------------------------------------------------------------ measuring
 
+    def shown(self) -> None:
+        """Submissions begin in this loop from now on, if there is one."""
+        with contextlib.suppress(RuntimeError):
+            self._loop = asyncio.get_running_loop()
+
+    def _ask(self) -> None:
+        """Submit was pressed."""
+        if self._loop is None:
+            self.start()
+            return
+        with self._lock:
+            if self._asked or self._running is not None:
+                return
+            self._asked = True
+            self._busy("starting when no cell runs")
+        asyncio.run_coroutine_threadsafe(self._start_when_free(), self._loop)
+
+    async def _start_when_free(self) -> None:
+        await asyncio.sleep(SETTLE_S)  # begins when no cell runs
+        with self._lock:
+            if self._asked:
+                self.start()
+
     def start(self) -> None:
         """Begin to measure what is chosen; does nothing while something is being measured."""
-        if self._running is not None:
-            return
-        self.submit.disabled, self.cancel.disabled, self.bar.value = True, False, 0.0
-        self._tell("starting", "measuring")
+        with self._lock:
+            self._asked = False
+            if self._running is None:
+                self._busy("starting")
+                self._start()
+
+    def _start(self) -> None:
         entry = {
             "team_name": self.team.value,
             "event_name": self.event.value,
@@ -112,8 +147,12 @@ class SubmitPanel(Dashboard):
 
     def stop(self) -> None:
         """Give up what is being measured; nothing of it is stored."""
-        running = self._running
-        if running is not None:
+        with self._lock:
+            asked, self._asked = self._asked, False
+            running = self._running
+        if asked:
+            self._finish(CANCELLED, "cancelled")
+        elif running is not None:
             running.cancel()
             self._tell("cancelling", "measuring")
 
@@ -135,7 +174,7 @@ class SubmitPanel(Dashboard):
                 end = message
         self._running = None
         if running.cancelled:
-            self._finish("Cancelled. Nothing was stored.", "cancelled")
+            self._finish(CANCELLED, "cancelled")
         elif "result" in end:
             self._keep(end["result"])
         elif "error" in end:
@@ -179,11 +218,15 @@ class SubmitPanel(Dashboard):
         self._said = words
         self.outcome.value = line_of_text(words, state, test_id="outcome")
 
+    def _busy(self, words: str) -> None:
+        self.submit.disabled, self.cancel.disabled, self.bar.value = True, False, 0.0
+        self._tell(words, "measuring")
+
     def _finish(self, words: str, state: str) -> None:
-        self.submit.disabled, self.cancel.disabled = False, True
         self.bar.value = 1.0 if state == "ok" else 0.0
         self._tell(words, state)
         self.snapshot()
+        self.submit.disabled, self.cancel.disabled = False, True
 
     def static_html(self) -> str:
         return line_of_text(self.static_text(), test_id="outcome", status=False)
