@@ -419,6 +419,20 @@ def test_in_a_forked_child_the_clock_counts_the_child(tmp_path):
     assert (told, clock.waited_s()) == ("4.0 wall minus waiting", 2.0)
 
 
+def test_waiting_amid_a_reading_does_not_turn_time_back(tmp_path, monkeypatch):
+    path = counters(tmp_path, "5000000000 2000000000 7\n")
+    clock = Clock(path)
+    walls = iter([10_000_000_000, 13_000_000_000])
+
+    def wall_then_wait():
+        wall = next(walls)
+        path.write_text("5000000000 5000000000 8\n")  # three seconds without a core
+        return wall
+
+    monkeypatch.setattr(profiler, "perf_counter_ns", wall_then_wait)
+    assert clock.now_s() == 8
+
+
 def test_without_the_file_the_clock_is_wall_time_and_says_so(tmp_path, monkeypatch):
     clock = Clock(tmp_path / "missing")
     monkeypatch.setattr(profiler, "perf_counter_ns", lambda: 10_000_000_000)

@@ -68,7 +68,12 @@ class Clock:
         return 0.0 if self._file is None else _counters(self._file)[1] * 1e-9
 
     def now_s(self) -> float:
-        return self.wall_s() - self.waited_s()
+        waited_s = self.waited_s()
+        while True:
+            now_s = self.wall_s() - waited_s
+            before_s, waited_s = waited_s, self.waited_s()
+            if waited_s == before_s:  # else it waited amid the reading: off by that, and time could run backwards
+                return now_s
 
 
 _clocks: weakref.WeakSet[Clock] = weakref.WeakSet()
