@@ -327,8 +327,10 @@ def test_cpu_time_of_others_counts_and_our_own_does_not():
 
 
 def test_cpu_time_of_a_child_counts():
+    """Counted in ticks of a hundredth of a second, so it must be worth some of them."""
     before = other_cpu_s()
-    subprocess.run([sys.executable, "-c", "pass"], check=True)
+    spins = "import time\nwhile time.process_time() < 0.1: pass"
+    subprocess.run([sys.executable, "-c", spins], check=True)
     assert other_cpu_s() > before
 
 
