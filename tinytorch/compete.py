@@ -218,9 +218,12 @@ def how_to_go_on(folder: Path, events: Sequence[str], number: int, count: int) -
 def write(competition: TinyMLPerfCompetitionPlus, path: Path, events: Sequence[str]) -> Path:
     """The page with the boards and charts of `events`, from all that is in the store."""
     from tinytorch.perf.board import page_html, write_page
+    from tinytorch.perf.feed import board_of
 
-    boards = {event: [competition.leaderboard(event, metric) for metric in METRICS] for event in events}
     stored = {event: competition.store.submissions(event=event) for event in events}
+    boards = {
+        event: [board_of(make_leaderboard, event, metric, stored[event]) for metric in METRICS] for event in events
+    }
     winners = {event: make_leaderboard(EVENTS[event], "event", stored[event]) for event in events}
     figures = {
         event: charts(EVENTS[event], on_show(boards[event][0], stored[event]), winners[event]) for event in events

@@ -478,6 +478,15 @@ def test_rows_beyond_fifty_are_folded_away_and_no_band_is_cut():
     assert (opened.count("data-team="), folded.count("data-team=")) == (53, 0)
 
 
+def test_those_that_are_not_ranked_beyond_ten_are_folded_away():
+    reasons = tuple((f"Team {at}", f"{at} points less accurate") for at in range(12))
+    shown = board_html(Leaderboard("e", "E", "speed", (), reasons))
+    opened, _, folded = shown.partition("<details>")
+    assert (opened.count("less accurate"), folded.count("less accurate")) == (10, 2)
+    assert "<summary>2 more teams</summary>" in folded
+    assert "<details>" not in board_html(Leaderboard("e", "E", "speed", (), reasons[:10]))
+
+
 def test_the_page_leads_to_how_it_is_read():
     reader = Reader(page()[15:])
     assert reader.all("a", href="#reading") and reader.all("h2", id="reading")

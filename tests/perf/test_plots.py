@@ -388,6 +388,17 @@ def test_no_name_breaks_a_chart_or_becomes_code(chart, name):
     assert not [key for _, attributes in tags for key, _ in attributes if key.startswith("on")]
 
 
+def test_other_alphabets_are_written_where_a_font_has_them(monkeypatch):
+    """U+210A is in a font that comes with matplotlib, and not in the one of the charts."""
+
+    def picture(name, *fonts):
+        monkeypatch.setattr(plots.easel, "OTHER_FONTS", fonts)
+        return to_png(plots.speedups(axes(), [submission(team=name)], "E").figure, dpi=60)
+
+    assert picture("\u210a", "no such font") != picture("\u210a", "no such font", "STIXGeneral")
+    assert picture("Byte Club") == picture("Byte Club", "STIXGeneral")
+
+
 @pytest.mark.parametrize("chart", CHARTS.values(), ids=CHARTS)
 def test_a_chart_gives_its_axes_back_and_takes_nothing_too(chart):
     ax = axes()

@@ -31,6 +31,7 @@ LONGEST_NAME = 40  # characters of a team's name on a board; the whole name is i
 LONGEST_LINE = 110  # characters of a description
 LONGEST_NOTE = 240
 OPEN_ROWS = 50  # of a board on the page; the others are folded away
+OPEN_UNRANKED = 10  # of those that are not ranked, everywhere
 WINNING_RANKS = {1: "first", 2: "second", 3: "third"}
 DIVISIONS = ("closed", "open")
 MEDALS = ("gold", "silver", "bronze")
@@ -316,8 +317,15 @@ def _unranked(board: Leaderboard) -> str:
         _tag("tr", _tag("th", _name(team), scope="row", cls="tp-team", style=_LEFT) + _reason(reason))
         for team, reason in board.unranked
     ]
-    content = _tag("caption", "Not ranked", style=_LEFT) + _tag("tbody", "".join(rows))
-    return _tag("table", content, cls="tp-table tp-unranked", **{"data-testid": "unranked"})
+    caption = _tag("caption", "Not ranked", style=_LEFT)
+    table = _unranked_table(rows[:OPEN_UNRANKED], caption, **{"data-testid": "unranked"})
+    if rest := rows[OPEN_UNRANKED:]:
+        table += _tag("details", _tag("summary", _more(len(rest))) + _unranked_table(rest))
+    return table
+
+
+def _unranked_table(rows: Sequence[str], caption: str = "", **marks: str) -> str:
+    return _tag("table", caption + _tag("tbody", "".join(rows)), cls="tp-table tp-unranked", **marks)
 
 
 def _reason(reason: str) -> str:
@@ -982,6 +990,8 @@ overflow:visible;white-space:nowrap}
 .tp.tp-board table.tp-unranked caption{font-size:.86em;padding:0 0 .3em 4.5em}
 .tp.tp-board table.tp-unranked tbody{border-top:1px solid var(--tp-grid)}
 .tp.tp-board table.tp-unranked th.tp-team{width:24%;padding-left:3.9em}
+.tp.tp-board summary{padding:.4em 0 .4em .4em;font-size:.86em;color:var(--tp-muted);cursor:pointer}
+.tp.tp-board details table.tp-unranked{margin-top:0}
 .tp.tp-board table.tp-table .tp-empty td{color:var(--tp-muted);padding-block:1.2em;
 overflow:visible;white-space:nowrap}
 .tp-notes{margin:.7em 0 0;font-size:.86em;color:var(--tp-muted)}
@@ -1020,7 +1030,6 @@ background:var(--tp-paper)}
 .tp-page h2{font-size:1.5em;margin:0;letter-spacing:-.01em}
 .tp-lead{color:var(--tp-muted);margin:.35em 0 0;max-width:60em}
 .tp-lead a{color:inherit;margin-left:.7em}
-.tp-page summary{padding:.7em 0;color:var(--tp-muted);cursor:pointer}
 .tp-cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(15em,1fr));gap:1em;margin:1.8em 0 0}
 .tp-card{display:block;padding:1em 1.2em;border-radius:8px;background:var(--tp-card);color:inherit;
 text-decoration:none;border-top:3px solid var(--tp-accent)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import html
 import io
+import logging
 import math
 import re
 import textwrap
@@ -22,9 +23,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.path import Path
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox, ScaledTranslation, blended_transform_factory
 
@@ -39,6 +42,13 @@ NAME_PLACES = [(9 * side, rise) for rise in RISES for side in (1, -1)]  # beside
 BESIDE = 10  # points of type: a name that stands higher or lower is joined to its point by a line
 APART = 5  # pixels between two names side by side
 ROOMY = 13.5  # points of type: in lower rows the type is small
+# For letters that matplotlib's own font lacks: what Linux, macOS or Windows bring, tried in this order.
+OTHER_FONTS = (
+    *(f"Noto Sans CJK {country}" for country in ("SC", "JP", "KR", "TC")),
+    *("PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo", "Arial Unicode MS"),
+    *("Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Nirmala UI", "Segoe UI Symbol", "Segoe UI Emoji"),
+    *("Noto Sans Devanagari", "Noto Emoji", "Symbola"),
+)
 BETTER = "times better than the baseline, log scale (right is better)"
 FASTER = BETTER.replace("better", "faster", 1)
 
@@ -118,10 +128,18 @@ def _for_the_page(style: str, colours: Mapping[str, str]) -> str:
 
 def _save(drawing: Figure, **how: Any) -> bytes:
     FigureCanvasAgg(drawing)
+    for text in drawing.findobj(Text):
+        text.set(family=_fonts())
     picture = io.BytesIO()
     with any_text():
         drawing.savefig(picture, **how)
     return picture.getvalue()
+
+
+def _fonts() -> list[str]:
+    """The font of all charts, then those of this machine that have other alphabets."""
+    here = {font.name for font in fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in OTHER_FONTS if name in here)]
 
 
 _SETTINGS: dict[Any, Any] = {"text.parse_math": False, "svg.fonttype": "none", "svg.hashsalt": "tinymlperf"}
@@ -134,7 +152,18 @@ def any_text() -> Iterator[None]:
     """A `$` in a team's name is a character, not mathematics, and an alphabet without a font is no news."""
     with _SETTINGS_LOCK, matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        with _quiet(logging.getLogger("matplotlib.font_manager")):  # a font that has no bold face
+            yield
+
+
+@contextlib.contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
         yield
+    finally:
+        logger.setLevel(level)
 
 
 def draw_bar(
