@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     given.to.mkdir(parents=True, exist_ok=True)
     competition = TinyMLPerfCompetitionPlus(store=given.folder / STORE)
-    for name, chart in [*of_measuring(), *of_entries(competition)]:
+    peaks = machine()
+    for name, chart in [*of_measuring(peaks), *of_entries(competition, peaks)]:
         draw(name, chart, given.to)
     return 0
 
@@ -62,7 +63,7 @@ def draw(name: str, chart: Chart, folder: Path) -> None:
     sys.stdout.write(f"{name}: {ax.get_title('left')!r}\n")
 
 
-def of_entries(competition: TinyMLPerfCompetitionPlus) -> Iterator[tuple[str, Chart]]:
+def of_entries(competition: TinyMLPerfCompetitionPlus, peaks: tuple[float, float]) -> Iterator[tuple[str, Chart]]:
     """Charts of what was handed in, each for every event."""
     for event in EVENTS.values():
         board = competition.leaderboard(event.name)
@@ -81,6 +82,9 @@ def of_entries(competition: TinyMLPerfCompetitionPlus) -> Iterator[tuple[str, Ch
             "disciplines": lambda ax, best=best: plots.disciplines(ax, best),
             "rounds": lambda ax, best=best, event=event: plots.rounds(ax, best, event.title),
             "staircase": lambda ax, entries=entries, event=event: plots.staircase(ax, steps(entries), event.title),
+            "roofline": lambda ax, entries=entries, event=event: plots.roofline(
+                ax, *peaks, entries_under_the_roof(entries, event.name)
+            ),
             "weight": lambda ax, entries=entries: plots.composite_weight(ax, entries),
             "progress": lambda ax, entries=entries: plots.progress(
                 ax, [{**each, "team_name": "All of them"} for each in entries]
@@ -109,10 +113,28 @@ def steps(entries: Sequence[Any]) -> list[dict[str, Any]]:
     ]
 
 
+def entries_under_the_roof(entries: Sequence[Any], event: str) -> list[dict[str, Any]]:
+    """The entries that compute the baseline's network, and so its arithmetic, for one batch of 32.
+
+    Between two steps nothing need leave the cache: bytes moved are at least the weights and what goes in.
+    """
+    flops = sum(row["flops"] or 0 for row in profiled(event))
+    return [
+        {
+            "label": each["team_name"],
+            "flops": flops,
+            "bytes": each["model_bytes"] + batch_of(event).nbytes,
+            "time_s": float(np.median([one["candidate_s"]["batch 32"] for one in each["rounds"]])),
+        }
+        for each in entries
+        if each["division"] == "closed"
+    ]
+
+
 # ---------------------------------------------------------------- measured here
 
 
-def of_measuring() -> Iterator[tuple[str, Chart]]:
+def of_measuring(peaks: tuple[float, float]) -> Iterator[tuple[str, Chart]]:
     """Charts of how a number comes about, measured on this machine."""
     baseline = load_baseline("mlp_sprint")
     images = load_dataset("mlp_sprint").batch(32, np.random.default_rng(0))
@@ -125,7 +147,10 @@ def of_measuring() -> Iterator[tuple[str, Chart]]:
     for event in EVENTS:
         rows = profiled(event)
         yield f"profile-{event}", lambda ax, rows=rows: plots.profile(ax, rows)
-        yield f"roofline-{event}", lambda ax, rows=rows: plots.roofline(ax, *machine(), under_the_roof(rows))
+        yield (
+            f"roofline_of_layers-{event}",
+            lambda ax, rows=rows: plots.roofline(ax, *peaks, layers_under_the_roof(rows)),
+        )
 
 
 def timed(model: Any, images: np.ndarray, count: int) -> list[float]:
@@ -151,16 +176,22 @@ def protocols(model: Any, images: np.ndarray, tries: int = 40) -> list[dict[str,
     return [{"label": name, "ratio": each[0], "low": each[1], "high": each[2]} for name, each in ends.items()]
 
 
+def batch_of(event: str) -> np.ndarray:
+    """The same 32 inputs each time."""
+    inputs: np.ndarray = load_dataset(event).batch(32, np.random.default_rng(0))
+    return inputs
+
+
 def profiled(event: str) -> list[dict[str, Any]]:
     """Where an event's baseline spends its time."""
-    model, inputs = load_baseline(event), load_dataset(event).batch(32, np.random.default_rng(0))
+    model, inputs = load_baseline(event), batch_of(event)
     model.predict(inputs)
     with Profiler(model) as profile:
         model.predict(inputs)
     return profile.rows()
 
 
-def under_the_roof(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def layers_under_the_roof(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Layers with arithmetic; bytes moved are at least those of the weights and of what came out."""
     return [
         {

@@ -130,6 +130,13 @@ def test_a_roofline_says_how_much_of_the_machine_a_layer_uses():
     assert {"dense", "relu", "peak 100 GFLOP/s", "memory 10 GB/s"} <= set(texts(ax))
 
 
+def test_who_outruns_the_peak_shows_that_it_is_not_the_machines():
+    points = [{"label": "numba", "flops": 1e9, "bytes": 1e7, "time_s": 1e9 / 131e9}]
+    assert title(plots.roofline(axes(), 100e9, 10e9, points)) == "numba does 131 % of the roof's matrix product"
+    points[0]["time_s"] = 1e9 / 102e9
+    assert title(plots.roofline(axes(), 100e9, 10e9, points)) == "numba reaches 102 % of what the machine allows"
+
+
 def test_labels_under_the_roof_keep_their_end_and_touch_no_line():
     spots = {"contract": 90e9, "expand": 80e9, "attention": 45e9, "norm": 0.9e9}  # the first close to the roof
     points = [
