@@ -241,7 +241,7 @@ footer button:focus-visible{outline:3px solid #e6e8ea}
 #words{position:fixed;margin:0;top:2.6vh;right:3vw;font:600 min(2.1vh,1.5vw) system-ui,sans-serif;color:#c3cad2}
 #words[data-mode=practice]{color:#f2c230}
 @media (max-aspect-ratio:17/10){.tp-about{display:none}}
-#state{margin-right:auto;font-variant-numeric:tabular-nums}
+footer>span:first-child{margin-right:auto;font-variant-numeric:tabular-nums}
 body[data-state=frozen] #state{color:#f2c230;font-weight:600}
 body[data-state=lost] #state{color:#ff9a5c;font-weight:600}
 """
@@ -252,7 +252,7 @@ PAGE = f"""<!DOCTYPE html>
 <style>{BOARD_CSS}{STYLE}</style></head>
 <body style="--rows:$rows" data-begin="$begin"><main id="board" aria-label="Leaderboard"></main>
 <header id="words" data-mode="$mode">$words</header>
-<footer><span id="state" role="status">connecting</span>
+<footer><span><span id="state" role="status">connecting</span><span id="clock" aria-hidden="true"></span></span>
 <button data-key="e">E event</button><button data-key="b">B board</button>
 <button data-key="ArrowLeft">← page</button><button data-key="ArrowRight">page →</button>
 <button data-key="a">A turn pages</button><button data-key="f">F freeze</button>
@@ -282,13 +282,20 @@ const after = (list, item) => list[(list.indexOf(item) + 1) % list.length]
 function tell(answer) {
   const {until, hidden} = wish(), frozen = until !== undefined
   document.body.dataset.state = frozen ? 'frozen' : 'live'
-  let words = `live, checked at ${answer.checked}`
+  let words = 'live'
   if (frozen) words = `frozen; ${answer.newer} newer result${answer.newer === 1 ? '' : 's'}`
   const shown = answer.teams - Math.min(hidden, answer.teams)
   if (hidden === '0') words = `all ${answer.teams} places revealed; F goes live`
   else if (hidden !== undefined) words = `${shown} of ${answer.teams} places revealed`
   else if (answer.pages > 1) words += `; page ${answer.page + 1} of ${answer.pages}, ${answer.teams} teams`
-  document.getElementById('state').textContent = turning ? `${words}; turning every ${TURN_MS / 1000} s` : words
+  if (turning) words += `; turning every ${TURN_MS / 1000} s`
+  say(words, frozen ? '' : `, checked at ${answer.checked}`)
+}
+
+function say(words, time) {  // who listens to the page hears what is new, not the time each second
+  const state = document.getElementById('state')
+  if (state.textContent !== words) state.textContent = words
+  document.getElementById('clock').textContent = time
 }
 
 async function look() {
@@ -301,7 +308,7 @@ async function look() {
     tell(answer)
   } catch (error) {
     document.body.dataset.state = 'lost'
-    document.getElementById('state').textContent = `no connection; as of ${seen ? seen.checked : 'never'}`
+    say('no connection', `; as of ${seen ? seen.checked : 'never'}`)
   }
 }
 

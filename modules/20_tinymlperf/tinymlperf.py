@@ -3490,17 +3490,19 @@ large, big = np.ones((1024, 1024), dtype=np.float32), np.ones(1 << 24, dtype=np.
 copy = np.empty_like(big)
 flops_s = 2 * 1024**3 / min(measure(lambda: large @ large, runs=5, warmup=1))
 bytes_s = 2 * big.nbytes / min(measure(lambda: np.copyto(copy, big), runs=5, warmup=1))
-points = {}
-for name in EVENTS:
-    rows = instrument.profile_layers(load_baseline(name), load_dataset(name).inputs[:32]).rows()
-    moved = sum(row["weight_bytes"] + row["output_bytes"] for row in rows)  # each once: the least it can be
-    flops, spent_s = sum(row["flops"] or 0 for row in rows), sum(row["own_s"] for row in rows)
-    points[name] = {"label": get_event(name).title, "flops": flops, "bytes": moved, "time_s": spent_s}
-images = load_dataset("cnn_marathon").inputs[:32]
-moved = weight_bytes(model) + images.nbytes  # of your entry: between two steps nothing need leave the cache
-spent_s = min(measure(lambda: model.predict(images), runs=5, warmup=1))
-points["yours"] = points["cnn_marathon"] | {"label": "your entry", "bytes": moved, "time_s": spent_s}
-draw(plots.roofline, flops_s, bytes_s, list(points.values()))
+
+
+def under_the_roof(label, name, each):
+    inputs, network = load_dataset(name).inputs[:32], load_baseline(name)
+    flops = sum(row["flops"] or 0 for row in instrument.profile_layers(network, inputs).rows())
+    moved = weight_bytes(each) + inputs.nbytes  # at least: between two steps nothing need leave the cache
+    spent_s = min(measure(lambda: each.predict(inputs), runs=5, warmup=1))
+    return {"label": label, "flops": flops, "bytes": moved, "time_s": spent_s}
+
+
+points = [under_the_roof(get_event(name).title, name, load_baseline(name)) for name in EVENTS]
+points.append(under_the_roof("your entry", "cnn_marathon", model))
+draw(plots.roofline, flops_s, bytes_s, points)
 
 # %% [markdown]
 # **Official, at home.** After `make export` the course's referee scores with *your* benchmark, and measures as it does in

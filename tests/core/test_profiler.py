@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -409,12 +410,17 @@ def test_in_a_forked_child_the_clock_counts_the_child(tmp_path):
     (tmp_path / "of the child").write_text("1000 4000000000 1\n")
     (tmp_path / "of the child").replace(path)  # the same path leads to other counters, as thread-self does
     reader, writer = os.pipe()
-    if os.fork() == 0:
-        os.write(writer, f"{clock.waited_s()} {clock.name}".encode())
-        os._exit(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads: the child only reads
+        child = os.fork()
+    if child == 0:
+        try:
+            os.write(writer, f"{clock.waited_s()} {clock.name}".encode())
+        finally:
+            os._exit(0)
     os.close(writer)
     told = os.read(reader, 100).decode()
-    os.wait()
+    os.waitpid(child, 0)
     os.close(reader)
     assert (told, clock.waited_s()) == ("4.0 wall minus waiting", 2.0)
 

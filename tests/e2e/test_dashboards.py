@@ -42,7 +42,7 @@ panel = SubmitPanel(competition, {"kernels": kernels, "endless": Endless()}, boa
 """
 SHOW = "display(boards, panel)"
 HOSTILES = """
-from IPython.display import Image
+from IPython.display import HTML, Image
 from tests.perf.sample_class import leaderboard, submission
 from tests.perf.test_board import HOSTILE
 from tests.perf.test_widgets import Careless
@@ -52,14 +52,17 @@ from tinytorch.perf.widgets import Leaderboards
 
 entries = [
     submission(team=name, score=9 - at / 3, text=name, github_url=name) | {"id": at + 1}
-    for at, name in enumerate([*HOSTILE, r"$\\frac{1$", "=1+2"])
+    for at, name in enumerate([*HOSTILE, r"$\\frac{1$", "=1+2", "$x^2$"])
 ]
 boards = Leaderboards(Careless(entries), make_leaderboard, own_team=HOSTILE[0])
 boards.rows.value = 0
 drawing = plots.figure(height=8)
 plots.speedups(drawing.subplots(), entries, HOSTILE[0])
 """
-SHOW_HOSTILES = "display(boards, Image(plots.to_png(drawing)))\nboard.show(leaderboard(submissions=entries))"
+SHOW_HOSTILES = """
+display(boards, Image(plots.to_png(drawing)), HTML("<p id=formula>$y^2$</p>"))
+board.show(leaderboard(submissions=entries))
+"""
 SOONER = {
     "budget_s=1.0": "budget_s=0.1",
     "cnn_marathon": "mlp_sprint",
@@ -485,10 +488,12 @@ def test_ten_rows_fill_the_projectors_screen_in_large_letters(tmp_path, page, wi
 
 
 def test_hostile_names_run_nowhere(server, page):
-    """Each would open a dialog, and a dialog fails the test."""
+    """Each would open a dialog, and a dialog fails the test; what is between two $ is no formula of ours."""
     open_notebook(page, server, "hostile.ipynb").run_all()
     board(page).locator("tr.tp-own").wait_for()
-    assert board(page).locator("tbody tr[data-team]").count() == 22
+    assert board(page).locator("tbody tr[data-team]").count() == 23
+    page.locator("#formula mjx-container").wait_for()  # in other output it is one
+    assert page.locator("mjx-container").count() == 1
     front(page, "Innovation")
     front(page, "Composite")
     page.get_by_label("Find").fill("<img src=x onerror=alert(1)>")

@@ -478,13 +478,27 @@ def test_rows_beyond_fifty_are_folded_away_and_no_band_is_cut():
     assert (opened.count("data-team="), folded.count("data-team=")) == (53, 0)
 
 
-def test_those_that_are_not_ranked_beyond_ten_are_folded_away():
-    reasons = tuple((f"Team {at}", f"{at} points less accurate") for at in range(12))
+def test_in_another_order_nothing_is_said_of_ties_and_the_baseline():
+    board = leaderboard()
+    assert "tp-baseline" in board_html(board) and "tp-band" in board_html(board)
+    by_name = replace(board, standings=tuple(sorted(board.standings, key=lambda row: row.team)))
+    other = board_html(by_name, style=False)
+    assert "tp-baseline" not in other and "tp-band" not in other
+    assert other.count("data-team=") == len(board.standings)
+
+
+def test_nobody_typesets_a_board():
+    (board,) = Reader(board_html(leaderboard())).all("div", data_testid="board")
+    assert {"mathjax_ignore", "tex2jax_ignore"} <= set(board["class"].split())
+
+
+def test_those_that_are_not_ranked_beyond_fifteen_are_folded_away():
+    reasons = tuple((f"Team {at}", f"{at} points less accurate") for at in range(17))
     shown = board_html(Leaderboard("e", "E", "speed", (), reasons))
     opened, _, folded = shown.partition("<details>")
-    assert (opened.count("less accurate"), folded.count("less accurate")) == (10, 2)
-    assert "<summary>2 more teams</summary>" in folded
-    assert "<details>" not in board_html(Leaderboard("e", "E", "speed", (), reasons[:10]))
+    assert (opened.count("less accurate"), folded.count("less accurate")) == (15, 2)
+    assert "<summary>2 more that are not ranked</summary>" in folded
+    assert "<details>" not in board_html(Leaderboard("e", "E", "speed", (), reasons[:15]))
 
 
 def test_the_page_leads_to_how_it_is_read():

@@ -60,6 +60,12 @@ def text(widget):
     return " ".join(filter(None, Reader(widget.value).text))
 
 
+def refused(**more):
+    """As the referee stores an entry that it did not measure."""
+    entry = submission(**more) | {"ranked": False, "reasons": ["it looks ahead"]}
+    return {key: value for key, value in entry.items() if key not in ("speedup_vs_baseline", "speedup_ci")}
+
+
 # ---------------------------------------------------------------- controls
 
 
@@ -402,3 +408,51 @@ def test_a_view_counts_what_it_leaves_out():
     view = view_of(board, {}, most=4)
     assert len(view.board.unranked) == 4
     assert view.board.notes == ("5 more teams are not ranked.",)
+
+
+# ---------------------------------------------------------------- what goes wrong
+
+
+def test_an_entry_without_a_speedup_stands_at_every_weight(tmp_path):
+    _, boards = opened(tmp_path, [submission(team="Fine"), refused(team="Peeker")])
+    boards.metric.value = "composite"
+    boards.weight.value = 0.5
+    assert teams(boards) == ["Fine"]
+    assert "it looks ahead" in text(boards.table)
+
+
+def test_a_board_that_meets_an_error_says_so_and_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr("tinytorch.perf.widgets.leaderboards.LOOK_S", 0)
+    store, boards = opened(tmp_path, [])
+    look, looks, said = boards.refresh, iter(range(100)), []
+
+    def at_first_locked():
+        if next(looks) < 2:
+            raise RuntimeError("the store is locked")
+        look()
+
+    monkeypatch.setattr(boards, "refresh", at_first_locked)
+    store.append(submission(team="Later"))
+
+    async def follow():
+        boards.shown()
+        while "Later" not in teams(boards):
+            said.append(text(boards.checked))
+            await asyncio.sleep(0)
+        boards.unfollow()
+
+    asyncio.run(follow())
+    assert any("RuntimeError: the store is locked; looking again" in each for each in said)
+
+
+def test_the_picture_follows_what_is_chosen(tmp_path, monkeypatch):
+    store, boards = opened(tmp_path)
+    shown = []
+    monkeypatch.setattr(boards, "snapshot", lambda: shown.append(boards.static_text().splitlines()[0]))
+    boards.event.value = "cnn_marathon"
+    assert shown[-1].startswith("CNN Marathon")
+    count = len(shown)
+    boards.mark_seen()
+    boards.weight.value = 0.2
+    boards.division.value = "open"
+    assert len(shown) >= count + 3

@@ -6,6 +6,7 @@ import asyncio
 import os
 import select
 import sys
+import threading
 
 import pytest
 
@@ -208,6 +209,23 @@ def test_a_second_click_starts_nothing(tmp_path):
     assert panel.wait(PATIENCE_S)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+def test_what_the_model_leaves_behind_does_not_keep_the_result(tmp_path):
+    def leaves_a_process():
+        if os.fork() == 0:
+            forever()
+
+    _, _, panel = opened(tmp_path, pool=leaves_a_process)
+    assert submitted(panel)[0] == "ok"
+
+
+def test_a_board_that_breaks_does_not_lock_the_panel(tmp_path, monkeypatch):
+    store, boards, panel = opened(tmp_path)
+    monkeypatch.setattr(boards, "refresh", lambda: 1 / 0)
+    assert submitted(panel) == ("failed", "ZeroDivisionError: division by zero")
+    assert (panel.submit.disabled, panel.cancel.disabled, len(store)) == (False, True, 1)
+
+
 # ---------------------------------------------------------------- in a loop
 
 
@@ -237,7 +255,8 @@ def test_a_click_is_overtaken_by_what_was_typed_before_it(tmp_path):
     assert [each["team_name"] for each in store.submissions()] == ["Typed Before"]
 
 
-def test_an_entry_that_waits_for_a_cell_says_so_and_can_be_cancelled(tmp_path):
+def test_an_entry_that_waits_for_a_cell_says_so_and_can_be_cancelled(tmp_path, monkeypatch):
+    monkeypatch.setattr("tinytorch.perf.widgets.submit.SETTLE_S", PATIENCE_S)
     store, _, panel = opened(tmp_path)
     seen = []
     in_a_loop(
@@ -253,6 +272,30 @@ def test_an_entry_that_waits_for_a_cell_says_so_and_can_be_cancelled(tmp_path):
         (("cancelled", "Cancelled. Nothing was stored."), False, True),
     ]
     assert panel._running is None and len(store) == 0
+
+
+def test_a_submission_waits_for_all_cells_that_are_queued(tmp_path, monkeypatch):
+    """A cell holds the loop; between two of them a few turns of the loop are left."""
+    monkeypatch.setattr("tinytorch.perf.widgets.submit.SETTLE_S", 0.02)
+    store, _, panel = opened(tmp_path)
+    began = []
+    monkeypatch.setattr(panel, "_start", lambda: began.append(cells[-1]))
+    cells = [0]
+
+    async def run_cells():
+        panel.shown()
+        panel.submit.click()
+        for number in range(1, 6):
+            cells.append(number)
+            pause.wait(0.05)  # the cell
+            for _ in range(5):
+                await asyncio.sleep(0)
+        while not began:
+            await asyncio.sleep(0.01)
+
+    pause = threading.Event()
+    asyncio.run(run_cells())
+    assert began == [5]
 
 
 def test_the_bar_only_goes_forward(tmp_path):

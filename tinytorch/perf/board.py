@@ -31,7 +31,8 @@ LONGEST_NAME = 40  # characters of a team's name on a board; the whole name is i
 LONGEST_LINE = 110  # characters of a description
 LONGEST_NOTE = 240
 OPEN_ROWS = 50  # of a board on the page; the others are folded away
-OPEN_UNRANKED = 10  # of those that are not ranked, everywhere
+OPEN_UNRANKED = 15  # of those that are not ranked, everywhere
+PLAIN = "mathjax_ignore tex2jax_ignore"  # JupyterLab and nbconvert typeset what stands between two $ elsewhere
 WINNING_RANKS = {1: "first", 2: "second", 3: "third"}
 DIVISIONS = ("closed", "open")
 MEDALS = ("gold", "silver", "bronze")
@@ -146,7 +147,7 @@ def _board(
     notes = " ".join(_tag("span", _escape(line, LONGEST_NOTE)) for line in (*board.notes, *legend))
     table += _tag("p", notes, cls="tp-notes") if notes else ""
     marks = {"data-testid": "board", "data-event": clean(board.event), "data-metric": board.metric}
-    return _tag("div", table, cls="tp tp-board", **marks)
+    return _tag("div", table, cls=f"tp tp-board {PLAIN}", **marks)
 
 
 def _head(columns: Sequence[Column], scale: Scale) -> str:
@@ -175,13 +176,15 @@ def _bands(
     board: Leaderboard, columns: Sequence[Column], scale: Scale, own_team: str | None, skipped: int
 ) -> list[str]:
     """One body for each group of teams that share a rank; the baseline goes above all that are worse."""
-    metric, baseline, bodies = _metric(board), _baseline(board, columns), []
+    metric, bodies = _metric(board), list[str]()
     last = board.standings[-1] if skipped else None
-    for _, teams in groupby(board.standings, key=lambda row: (row.rank, row is last)):
+    by_rank = all(before.rank <= after.rank for before, after in pairwise(board.standings))
+    baseline = _baseline(board, columns) if by_rank else ""  # has no place in another order, nor has a band
+    for _, teams in groupby(board.standings, key=lambda row: (row.rank if by_rank else row.team, row is last)):
         band = list(teams)
         if band[0] is last:
             bodies.append(_gap(skipped))
-        if band[0].score < metric.baseline:
+        if baseline and band[0].score < metric.baseline:
             bodies.append(baseline)
             baseline = ""
         rows = [_row(row, board, columns, scale, _same_team(row.team, own_team)) for row in band]
@@ -320,7 +323,7 @@ def _unranked(board: Leaderboard) -> str:
     caption = _tag("caption", "Not ranked", style=_LEFT)
     table = _unranked_table(rows[:OPEN_UNRANKED], caption, **{"data-testid": "unranked"})
     if rest := rows[OPEN_UNRANKED:]:
-        table += _tag("details", _tag("summary", _more(len(rest))) + _unranked_table(rest))
+        table += _tag("details", _tag("summary", f"{len(rest)} more that are not ranked") + _unranked_table(rest))
     return table
 
 

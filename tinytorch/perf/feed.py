@@ -100,11 +100,15 @@ def _made_of(
 
 def _rounded(entry: Submission) -> Submission:
     """Innovation to the two digits that are shown: 0.81 and 0.81 share a rank."""
+    if not entry["ranked"]:
+        return entry
     return {**entry, "innovation_score": round(entry["innovation_score"], 2)}
 
 
 def _weighted(entry: Submission, weight: float) -> Submission:
     """The composite in the place of the speedup: it is then ranked, with its interval, by the rule of speed."""
+    if not entry["ranked"]:  # a refused one may have no speedup
+        return entry
     rest = (1 - weight) * entry["innovation_score"]
     score, *ends = (weight * each + rest for each in (entry["speedup_vs_baseline"], *entry["speedup_ci"]))
     return {**entry, "speedup_vs_baseline": score, "speedup_ci": ends}

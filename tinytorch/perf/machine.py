@@ -326,12 +326,12 @@ def _child(work: Callable[[], list[int]], writer: int) -> None:
         message: dict[str, Any] = {"numbers": work()}
     except BaseException as error:  # all of it must reach the parent
         message = {"error": f"{type(error).__name__}: {error}"}
-    os.write(writer, json.dumps(message).encode())
+    os.write(writer, json.dumps(message).encode() + b"\n")
     os._exit(0)
 
 
 def _read_all(reader: int) -> bytes:
-    """Everything until the other end is closed."""
+    """A line, or less where the other end is closed before; what a model has started may keep it open."""
     import select
 
     deadline, parts = time.monotonic() + CHILD_LIMIT_S, list[bytes]()
@@ -340,6 +340,6 @@ def _read_all(reader: int) -> bytes:
         if not ready:
             raise MachineError(f"measuring memory took longer than {CHILD_LIMIT_S:.0f} s; use a smaller model")
         part = os.read(reader, 65536)
-        if not part:
-            return b"".join(parts)
         parts.append(part)
+        if not part or part.endswith(b"\n"):
+            return b"".join(parts)

@@ -128,18 +128,19 @@ def _for_the_page(style: str, colours: Mapping[str, str]) -> str:
 
 def _save(drawing: Figure, **how: Any) -> bytes:
     FigureCanvasAgg(drawing)
-    for text in drawing.findobj(Text):
-        text.set(family=_fonts())
+    _set_fonts(drawing)
     picture = io.BytesIO()
     with any_text():
         drawing.savefig(picture, **how)
     return picture.getvalue()
 
 
-def _fonts() -> list[str]:
+def _set_fonts(drawing: Figure) -> None:
     """The font of all charts, then those of this machine that have other alphabets."""
     here = {font.name for font in fontManager.ttflist}
-    return ["DejaVu Sans", *(name for name in OTHER_FONTS if name in here)]
+    fonts = ["DejaVu Sans", *(name for name in OTHER_FONTS if name in here)]
+    for text in drawing.findobj(Text):
+        text.set(family=fonts)
 
 
 _SETTINGS: dict[Any, Any] = {"text.parse_math": False, "svg.fonttype": "none", "svg.hashsalt": "tinymlperf"}
@@ -318,6 +319,7 @@ def name_points(ax: Axes, points: Sequence[Point], palette: Palette) -> None:
     assert drawing is not None
     FigureCanvasAgg(drawing)
     with any_text():
+        _set_fonts(drawing)  # before anything is measured
         drawing.draw_without_rendering()
         room = _room(ax, points)
         for point in points:

@@ -299,7 +299,8 @@ def roofline(
     speeds = [each["flops"] / each["time_s"] / 1e9 for each in drawn]
     _draw_roof(ax, (peak, bandwidth), xs, speeds, palette)
     ax.plot(xs, speeds, "o", ms=7, color=palette.accent, mew=0)
-    shares = [speed / min(peak, x * bandwidth) for x, speed in zip(xs, speeds, strict=True)]
+    roofs = [min((peak, "matrix product"), (x * bandwidth, "copy")) for x in xs]
+    shares = [(speed / roof, bound) for speed, (roof, bound) in zip(speeds, roofs, strict=True)]
     entitle(ax, _roofline_finding([each["label"] for each in drawn], shares), palette)
     longest = sorted(range(len(drawn)), key=lambda place: -drawn[place]["time_s"])[:MOST_NAMED]
     others = [place for place in range(len(drawn)) if place not in longest]
@@ -316,7 +317,12 @@ def _draw_roof(
     ridge = peak / bandwidth
     low, high = min([ridge / 8, *xs]) / 2, max([ridge * 8, *xs]) * 2
     ax.plot([low, ridge, high], [low * bandwidth, peak, peak], color=palette.ink, lw=1.6)
-    ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(min([low * bandwidth, *speeds]) / 2, peak * 3))
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlim=(low, high),
+        ylim=(min([low * bandwidth, *speeds]) / 2, max([peak, *speeds]) * 3),
+    )
     _dress_roofline(ax, bandwidth, (low, high), palette)
     right = high / (high / low) ** 0.35  # from here on the peak's name would lie on a point
     above = [y for x, y in zip(xs, speeds, strict=True) if x > right and y > 0.8 * peak]
@@ -337,13 +343,14 @@ def _dress_roofline(ax: Axes, bandwidth: float, ends: tuple[float, float], palet
     strip(ax, palette, "floating-point operations per byte moved, log scale", "GFLOP/s, log scale\n(up is better)")
 
 
-def _roofline_finding(labels: Sequence[str], shares: Sequence[float]) -> str:
+def _roofline_finding(labels: Sequence[str], shares: Sequence[tuple[float, str]]) -> str:
+    """Who comes closest to its roof and who least; `shares` of the roof, and by what it was drawn there."""
     if not labels:
         return "no arithmetic to place under the roof"
-    share, label = max(zip(shares, labels, strict=True))
-    worst, last = min(zip(shares, labels, strict=True))
+    (share, bound), label = max(zip(shares, labels, strict=True))
+    (worst, _), last = min(zip(shares, labels, strict=True))
     verb, roof = "reaches", "what the machine allows"
-    if share > NOISY_PEAK:  # compiled code may use wider instructions than BLAS does
-        verb, roof = "does", "the roof's matrix product"
+    if share > NOISY_PEAK:  # wider instructions than BLAS uses, a cache, or less arithmetic than was counted
+        verb, roof = "does", f"the roof's {bound}"
     first = f"{_end_of(label)} {verb} {_percent(share)} of {roof}"
     return first if len(labels) == 1 else f"{first}, {_end_of(last)} {_percent(worst)}"

@@ -12,9 +12,10 @@ from typing import Any
 import ipywidgets as widgets
 from IPython.display import display
 
-from tinytorch.perf.board import BOARD_CSS, clean
+from tinytorch.perf.board import BOARD_CSS, PLAIN, clean
 
 LONGEST_WORDS = 600  # characters of a line
+QUIET = ("idle", "measuring")  # states that nobody needs to be told of
 
 
 class WidgetError(RuntimeError):
@@ -44,8 +45,10 @@ outline-offset:1px}
 
 def line_of_text(words: str, state: str = "idle", test_id: str = "status", status: bool = True) -> str:
     """A line that a screen reader tells when it changes; `words` are cleaned and escaped."""
-    role = ' role="status"' if status else ""
-    marks = f'class="tp tp-line-of-text" data-state="{html.escape(state)}" data-testid="{html.escape(test_id)}"'
+    # An alert is told though it comes as a whole, words and all; a stage of measuring would be told every second.
+    role = ' role="alert"' if status and words and state not in QUIET else ""
+    marks = f'class="tp tp-line-of-text {PLAIN}" data-state="{html.escape(state)}"'
+    marks += f' data-testid="{html.escape(test_id)}"'
     return f"<div{role} {marks}>{html.escape(clean(words, LONGEST_WORDS), quote=True)}</div>"
 
 

@@ -118,6 +118,8 @@ class Leaderboards(Dashboard):
         controls = (self.event, self.division, self.order, self.search, self.rows, self.metric, self.weight)
         for control in controls:
             control.observe(lambda _: self._draw(), "value")
+        for control in (self.event, self.division, self.order, self.weight):  # the picture has these, too
+            control.observe(lambda _: self.snapshot(), "value")
         self.mark.on_click(lambda _: self.mark_seen())
 
     # ------------------------------------------------------------ what is shown
@@ -191,7 +193,7 @@ class Leaderboards(Dashboard):
             changed = self._feed.refresh()
             if changed:
                 self._draw()
-                self.news.value = line_of_text(self._newest(before), test_id="news")
+                self.news.value = line_of_text(self._newest(before), "news", test_id="news")
                 self.snapshot()
             else:
                 self._tell_time()
@@ -211,6 +213,7 @@ class Leaderboards(Dashboard):
         """Count changes of rank from now on."""
         self._seen, self._since = self._feed.last_id(), self._clock()
         self._draw()
+        self.snapshot()
 
     def shown(self) -> None:
         """Follow the store from now on, where there is a loop to do it in."""
@@ -248,8 +251,12 @@ class Leaderboards(Dashboard):
 
 
 async def _follow(reference: weakref.ref[Any]) -> None:
-    """Look into the store again and again, as long as somebody holds the board."""
+    """Look into the store again and again, as long as somebody holds the board; an error is shown, and goes by."""
     while (board := reference()) is not None:
-        board.refresh()
+        try:
+            board.refresh()
+        except Exception as error:  # a store that is locked or gone, or a ranking of the student's own
+            words = f"{type(error).__name__}: {error}; looking again every {LOOK_S:g} s"
+            board.checked.value = line_of_text(words, "failed", test_id="checked", status=False)
         del board
         await asyncio.sleep(LOOK_S)

@@ -57,7 +57,8 @@ class Measurement:
             raise WidgetError("this system cannot fork a process; call competition.submit_entry(...) instead")
         self._reader, writer = os.pipe()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # the child only computes: no lock of ours is held
+            # The child draws and shows nothing: it takes none of the locks that a thread here may hold.
+            warnings.simplefilter("ignore", DeprecationWarning)
             self.pid = os.fork()
         if self.pid == 0:
             _child(competition, entry, writer)
@@ -68,12 +69,15 @@ class Measurement:
         self._lock, self._over = threading.Lock(), False
 
     def messages(self) -> Iterator[Message]:
-        """What the child says, in order, until it ends; then it is gone for good."""
+        """What the child says, in order, to its last word; then it is gone for good, with all that it started."""
         rest = b""
         try:
             while part := os.read(self._reader, 1 << 16):
                 *lines, rest = (rest + part).split(b"\n")
-                yield from (json.loads(line) for line in lines)
+                for message in map(json.loads, lines):
+                    yield message
+                    if "stage" not in message:  # what the model has started may keep the pipe open
+                        return
         finally:
             os.close(self._reader)
             self._end(wait=True)

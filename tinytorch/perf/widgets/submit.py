@@ -115,7 +115,12 @@ class SubmitPanel(Dashboard):
         asyncio.run_coroutine_threadsafe(self._start_when_free(), self._loop)
 
     async def _start_when_free(self) -> None:
-        await asyncio.sleep(SETTLE_S)  # begins when no cell runs
+        loop = asyncio.get_running_loop()
+        late_s = SETTLE_S
+        while late_s >= SETTLE_S:  # a cell ran meanwhile, and the next one may be queued
+            due_s = loop.time() + SETTLE_S
+            await asyncio.sleep(SETTLE_S)
+            late_s = loop.time() - due_s
         with self._lock:
             if self._asked:
                 self.start()
@@ -147,14 +152,13 @@ class SubmitPanel(Dashboard):
 
     def stop(self) -> None:
         """Give up what is being measured; nothing of it is stored."""
-        with self._lock:
+        with self._lock:  # so that the watcher's last word comes after ours
             asked, self._asked = self._asked, False
-            running = self._running
-        if asked:
-            self._finish(CANCELLED, "cancelled")
-        elif running is not None:
-            running.cancel()
-            self._tell("cancelling", "measuring")
+            if asked:
+                self._finish(CANCELLED, "cancelled")
+            elif self._running is not None:
+                self._tell("cancelling", "measuring")
+                self._running.cancel()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for the end of the measurement, for a script or a test; False if it takes longer."""
@@ -164,15 +168,27 @@ class SubmitPanel(Dashboard):
         return not self._watcher.is_alive()
 
     def _watch(self, running: Measurement) -> None:
-        """In a thread of its own: what the child says, then the end of it."""
-        end: Message = {}
+        """In a thread of its own: what the child says, then the end of it; another try is possible in any case."""
+        try:
+            self._conclude(running, self._follow(running))
+        except Exception as error:  # of a board, or of the student's own ranking
+            self._running = None
+            self._finish(f"{type(error).__name__}: {error}", "failed")
+
+    def _follow(self, running: Measurement) -> Message:
+        """Tell the stages; the child's last word, empty if it had none."""
         for message in running.messages():
-            if "stage" in message:
-                self.bar.value = message["share"]
-                self._tell(message["stage"], "measuring")
-            else:
-                end = message
-        self._running = None
+            if "stage" not in message:
+                return message
+            with self._lock:
+                if not running.cancelled:
+                    self.bar.value = message["share"]
+                    self._tell(message["stage"], "measuring")
+        return {}
+
+    def _conclude(self, running: Measurement, end: Message) -> None:
+        with self._lock:
+            self._running = None
         if running.cancelled:
             self._finish(CANCELLED, "cancelled")
         elif "result" in end:
