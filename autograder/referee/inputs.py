@@ -22,6 +22,7 @@ STOCK = 2000  # pictures made at once
 ALIKE = 100  # of them with the same rotation, stretch and shift
 PASSAGES = 100  # parts of the play; windows of one part are one group
 WINDOWS, NEW = 2000, 3  # windows of the play that are made at once, and how many of other text to each of them
+WINDOWS_ALONE, NEW_ALONE = 250, 7  # of questions with one window: a table of the play answers it as a whole
 SPLIT = "official"
 
 
@@ -39,13 +40,22 @@ class Source:
     """Batches of one event, without end and without repetition."""
 
     def __init__(self, event: str, rng: np.random.Generator) -> None:
-        self._make = MAKERS[event]
-        self._rng = rng
-        self._stock = self._make(rng)
-        self._next = 0
+        self._together = _Stock(MAKERS[event], rng)
+        self._alone = _Stock(passages_alone, rng) if MAKERS[event] is passages else self._together
 
     def batch(self, size: int) -> Batch:
         """The next `size` inputs."""
+        return (self._alone if size == 1 else self._together).take(size)
+
+
+class _Stock:
+    """Inputs that are made many at once and given away in order."""
+
+    def __init__(self, make: Callable[[np.random.Generator], Batch], rng: np.random.Generator) -> None:
+        self._make, self._rng = make, rng
+        self._stock, self._next = make(rng), 0
+
+    def take(self, size: int) -> Batch:
         if self._next + size > len(self._stock.labels):
             self._stock, self._next = self._make(self._rng), 0
         rows = slice(self._next, self._next + size)
@@ -71,15 +81,20 @@ def placed(rng: np.random.Generator) -> Batch:
     return Batch(dither(place(digits.images[rows], rng), rng), digits.labels[rows], rows, np.zeros(STOCK, int))
 
 
-def passages(rng: np.random.Generator) -> Batch:
-    """Windows of the official play, and NEW as many of the training text with a jump in each, in random order."""
-    official, new = load_text(SPLIT), load_text("train")
-    starts = rng.choice(len(official) - LENGTH - 1, WINDOWS, replace=False)
+def passages_alone(rng: np.random.Generator) -> Batch:
+    """Fewer windows of the play: what a table of it gains at batch 1 stays below what rounds differ by."""
+    return passages(rng, WINDOWS_ALONE, NEW_ALONE)
+
+
+def passages(rng: np.random.Generator, count: int = WINDOWS, new: int = NEW) -> Batch:
+    """`count` windows of the official play, and `new` as many of the training text with a jump in each, mixed."""
+    official = load_text(SPLIT)
+    starts = rng.choice(len(official) - LENGTH - 1, count, replace=False)
     inputs, labels = windows_at(official, starts)
-    more, next_ones, seams = _with_jumps(new, rng)
-    order = rng.permutation(WINDOWS + len(more))
+    more, next_ones, seams = _with_jumps(load_text("train"), new * count, rng)
+    order = rng.permutation(count + len(more))
     groups = np.concatenate([starts * PASSAGES // len(official), np.full(len(more), -1)])
-    seams = np.concatenate([np.zeros(WINDOWS, int), seams])
+    seams = np.concatenate([np.zeros(count, int), seams])
     return Batch(
         np.concatenate([inputs, more])[order],
         np.concatenate([labels, next_ones])[order],
@@ -88,11 +103,12 @@ def passages(rng: np.random.Generator) -> Batch:
     )
 
 
-def _with_jumps(codes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _with_jumps(
+    codes: np.ndarray, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Windows (N, T) that go on elsewhere from their seam (N,) on, and labels: before it what really followed."""
     first, second = (
-        np.stack(windows_at(codes, rng.choice(len(codes) - LENGTH - 1, NEW * WINDOWS, replace=False)))
-        for _ in range(2)
+        np.stack(windows_at(codes, rng.choice(len(codes) - LENGTH - 1, count, replace=False))) for _ in range(2)
     )
     seams = rng.integers(PROMPT + 1, LENGTH, len(first[0]))
     inputs, labels = np.where(np.arange(LENGTH) < seams[:, None], first, second)
