@@ -22,7 +22,7 @@ STOCK = 2000  # pictures made at once
 ALIKE = 100  # of them with the same rotation, stretch and shift
 PASSAGES = 100  # parts of the play; windows of one part are one group
 WINDOWS, NEW = 2000, 3  # windows of the play that are made at once, and how many of other text to each of them
-WINDOWS_ALONE, NEW_ALONE = 250, 7  # of questions with one window: a table of the play answers it as a whole
+WINDOWS_ALONE, NEW_ALONE = 125, 15  # of questions with one window: a table of the play answers it as a whole
 SPLIT = "official"
 
 
